@@ -1,0 +1,1 @@
+"""Scripts behind every comparison with a peer that the README states."""

@@ -1,0 +1,152 @@
+"""The seams. An adapter is one file that ends in `ADAPTER: Converter = OnnxConverter()` (or the like).
+
+Adapters are light to import: whatever is heavy (torch, onnx, a runtime) is imported where it is used, and a
+package that is missing raises `errors.MissingExtraError` there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeeff.graph import Graph
+    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Normalisation, Variant
+
+    Array = NDArray[np.generic]
+
+
+@runtime_checkable
+class ModelFamily(Protocol):
+    """A family of networks: the paper's table, and how to build and load its members."""
+
+    @property
+    def name(self) -> str:
+        """For example "efficientnet"."""
+
+    @property
+    def variants(self) -> Mapping[str, Variant]:
+        """The published members by name, for example "b0". No torch is needed to read them."""
+
+    def scaled(self, base: Variant, *, width: float, depth: float, resolution: int) -> Variant:
+        """A member with other coefficients; keeps a published one's name and counts where they are equal."""
+
+    def build(self, variant: Variant, *, classes: int, padding: str, bn_eps: float) -> Any:
+        """The torch module, in eval mode, with its parameters not initialised (on the meta device).
+
+        Args:
+            classes: outputs of the classifier; 0 leaves it out, and the output is the pooled features.
+            padding: "same" (TensorFlow's, may be asymmetric) or "symmetric" (torch's).
+            bn_eps: epsilon of the batch normalisations.
+        """
+
+    def layouts(self, variant: Variant) -> Mapping[str, Mapping[str, str]]:
+        """For each layout of weights that people have ("timm", "torchvision", ...): foreign key -> our key."""
+
+
+@runtime_checkable
+class Converter(Protocol):
+    """A file format: writes a graph, and reads what any file of its kind says of itself."""
+
+    @property
+    def name(self) -> str:
+        """The format, "onnx" or "tflite"; also the file's suffix without the dot."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that it writes, for example ("fp32", "fp16")."""
+
+    @property
+    def runtime(self) -> str:
+        """The name of the runtime in which parity is checked."""
+
+    def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
+        """Writes the graph. The same graph, precision and metadata give the same bytes.
+
+        Args:
+            metadata: key -> text, stored in the file's own metadata.
+
+        Raises:
+            ConversionError: an op has no form in this format.
+        """
+
+    def layout(self, nchw: Array) -> Array:
+        """Brings an input in torch's NCHW layout into the format's own."""
+
+    def inspect(self, path: Path) -> FileSummary:
+        """Reads shapes, types, operators and multiply-adds of any file of this format.
+
+        Raises:
+            UsageError: the file is missing, truncated, foreign or damaged.
+        """
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """What runs a file: in this process for its outputs, or by a runner on a device for its latency."""
+
+    @property
+    def name(self) -> str:
+        """For example "onnxruntime"."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that it runs, for example ("onnx",)."""
+
+    @property
+    def runner(self) -> Path:
+        """The single-file Python runner that is pushed to the device."""
+
+    def version(self) -> str:
+        """The version that is installed here.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+
+    def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
+        """Runs the file once in this process and returns its outputs, in the file's order."""
+
+    def verify(self, path: Path, inputs: Sequence[Array]) -> Sequence[str]:
+        """Checks that only the runtime can make of a file edgeeff wrote; each string is a defect found.
+
+        For LiteRT: one delegate covers every op, and the optimised kernels agree with the reference ones.
+        """
+
+
+@runtime_checkable
+class Device(Protocol):
+    """Where a runner is launched."""
+
+    @property
+    def name(self) -> str:
+        """As the user calls it, for example "host"."""
+
+    @property
+    def accelerators(self) -> tuple[str, ...]:
+        """For example ("cpu",)."""
+
+    def info(self) -> DeviceInfo:
+        """What the device is."""
+
+    def state(self) -> DeviceState:
+        """In which condition it is now; what cannot be read is None."""
+
+    def push(self, path: Path) -> str:
+        """Makes a file available there, by its content hash; returns the path on the device."""
+
+    def python(self) -> Sequence[str]:
+        """The argument list that starts a Python interpreter there."""
+
+    def run(self, argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
+        """Runs a program there and yields the lines of its standard output as they come.
+
+        Raises:
+            DeviceError: the device was lost.
+            MeasurementError: the program failed or exceeded timeout_s; it was killed, and the error
+                keeps the exit code and the end of its standard error.
+        """

@@ -1,0 +1,107 @@
+"""Finds adapters: the modules of `edgeeff.<group>`, then entry points of the group "edgeeff.<group>".
+
+Adding an adapter is adding one file. Two with one name are an error; one that cannot be imported because a
+package is missing is disabled, and `get` says what cures it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, cast
+
+from edgeeff.errors import EdgeeffError, UsageError, unknown_name
+from edgeeff.protocols import Converter, Device, ModelFamily, Runtime
+
+GROUPS: dict[str, type] = {
+    "models": ModelFamily,
+    "converters": Converter,
+    "benchmarks": Runtime,
+    "devices": Device,
+}
+
+
+def _modules(group: str) -> Iterator[ModuleType | ImportError]:
+    package = importlib.import_module(f"edgeeff.{group}")
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
+        if info.name.startswith("_") or info.ispkg:
+            continue
+        try:
+            yield importlib.import_module(f"{package.__name__}.{info.name}")
+        except ImportError as error:
+            yield error
+
+
+@cache
+def _load(group: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The adapters of a group by name, and the cures of those that could not be imported."""
+    found: dict[str, Any] = {}
+    disabled: dict[str, str] = {}
+
+    def add(adapter: Any, origin: str) -> None:
+        if not isinstance(adapter, GROUPS[group]):
+            raise EdgeeffError(f"{origin} is not a {GROUPS[group].__name__}")
+        if adapter.name in found:
+            raise EdgeeffError(f"two adapters of edgeeff.{group} are called {adapter.name!r}; one is {origin}")
+        found[adapter.name] = adapter
+
+    for module in _modules(group):
+        if isinstance(module, ImportError):
+            disabled[module.name or "?"] = f"pip install {module.name}"
+        elif hasattr(module, "ADAPTER"):
+            add(module.ADAPTER, module.__name__)
+    for entry in entry_points(group=f"edgeeff.{group}"):
+        try:
+            add(entry.load(), entry.value)
+        except ImportError as error:
+            disabled[entry.name] = f"pip install {error.name}"
+    return found, disabled
+
+
+def _get(group: str, kind: str, name: str) -> Any:
+    found, disabled = _load(group)
+    if name in found:
+        return found[name]
+    if name in disabled:
+        raise UsageError(f"the {kind} {name!r} is disabled: a package is missing", disabled[name])
+    raise unknown_name(kind, name, found)
+
+
+def families() -> dict[str, ModelFamily]:
+    return cast("dict[str, ModelFamily]", dict(_load("models")[0]))
+
+
+def converters() -> dict[str, Converter]:
+    return cast("dict[str, Converter]", dict(_load("converters")[0]))
+
+
+def runtimes() -> dict[str, Runtime]:
+    return cast("dict[str, Runtime]", dict(_load("benchmarks")[0]))
+
+
+def devices() -> dict[str, Device]:
+    return cast("dict[str, Device]", dict(_load("devices")[0]))
+
+
+def converter(name: str) -> Converter:
+    return cast(Converter, _get("converters", "format", name))
+
+
+def runtime(name: str) -> Runtime:
+    return cast(Runtime, _get("benchmarks", "runtime", name))
+
+
+def device(name: str) -> Device:
+    return cast(Device, _get("devices", "device", name))
+
+
+def runtime_for(format_name: str) -> Runtime:
+    """The default runtime of a format: the first by name that runs it."""
+    for found in runtimes().values():
+        if format_name in found.formats:
+            return found
+    raise unknown_name("format", format_name, {f for r in runtimes().values() for f in r.formats})

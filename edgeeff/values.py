@@ -1,0 +1,219 @@
+"""The values that flow through edgeeff: frozen, with the unit in the name.
+
+`None` in a field means "could not be read". It is shown as unknown, never as fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Provenance = Literal["measured", "published", "estimate"]
+"""Where a number comes from. It is shown wherever the number is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """How an RGB image in [0, 255] becomes the network's input: (x / 255 - mean) / std, per channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Top-1 accuracy on ImageNet as a fraction in [0, 1], with where it comes from."""
+
+    top1: float
+    source: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One member of a family: the scaling coefficients and what is known of the network they make.
+
+    `parameters` and `macs` (multiply-adds of convolutions and dense layers, one image) are for 1000
+    classes at `resolution`; None where the network was not counted yet (a scaling that has no name).
+    """
+
+    name: str
+    family: str
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+    normalisation: Normalisation
+    source: str
+    parameters: int | None = None
+    macs: int | None = None
+    published: Accuracy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, element type ("float32", "int8" ...) and shape of an input or output.
+
+    A dimension of the shape is None where the file leaves it open (a dynamic batch, say).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How close a written file, run in its own runtime, comes to the torch network.
+
+    sqnr_db is 10 log10(sum y^2 / sum (y - y')^2) over the outputs; infinite when they are equal.
+    """
+
+    sqnr_db: float
+    max_abs: float
+    limit_db: float
+    inputs: str
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A converted file and what its manifest says of it."""
+
+    path: Path
+    format: str
+    precision: str
+    variant: str
+    weights: str
+    sha256: str
+    size_bytes: int
+    parameters: int
+    macs: int
+    ops: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    normalisation: Normalisation | None
+    labels: str | None
+    parity: Parity | None
+    versions: Mapping[str, str]
+    resolution: int | None = None
+    family: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """What can be read from a model file without running it.
+
+    `macs` and `parameters` (elements of the stored constants that the operators use) are None where an
+    operator's shapes are not known. `batch` counts as 1 where it is open.
+    """
+
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ops: int
+    op_counts: Mapping[str, int]
+    macs: int | None
+    parameters: int | None
+    precision: str
+    """"fp32", "fp16", "int8", "dynamic" or "mixed", judged by the stored weights and activations."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What a device is: the part that must agree before two measurements compare."""
+
+    name: str
+    kind: str
+    model: str | None
+    os: str | None
+    kernel: str | None
+    abi: str | None
+    cpu_count: int | None
+    memory_bytes: int | None
+    emulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """In which condition a device is, before and after a launch."""
+
+    governors: tuple[str, ...] | None = None
+    cpu_frequency_khz: tuple[int, ...] | None = None
+    cpu_frequency_limit_khz: tuple[int, ...] | None = None
+    temperature_c: float | None = None
+    load_1min: float | None = None
+    memory_available_bytes: int | None = None
+    cpu_pressure_avg10: float | None = None
+    steal_ticks: int | None = None
+    boot_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One process of the runner: the raw samples and what went with them. All times as measured, unrounded."""
+
+    index: int
+    samples_ns: tuple[int, ...]
+    started_unix_s: float
+    startup_s: float | None = None
+    """Import of the runtime and loading of the model, up to where it can be run."""
+    first_inference_s: float | None = None
+    warmup_runs: int | None = None
+    cpu_ns: tuple[int, ...] | None = None
+    """CPU time of the calling thread for each sample."""
+    involuntary_switches: int | None = None
+    peak_memory_bytes: int | None = None
+    baseline_memory_bytes: int | None = None
+    ops: int | None = None
+    delegated_ops: int | None = None
+    delegate: str | None = None
+    partitions: int | None = None
+    runtime_version: str | None = None
+    state_before: DeviceState | None = None
+    state_after: DeviceState | None = None
+    error: str | None = None
+    """Why this launch gave no samples; a failed launch is kept and counted, never hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All launches of one file in one runtime with one number of threads on one device.
+
+    Raw samples only: statistics are computed when they are read (`edgeeff.stats`), never stored.
+    """
+
+    id: str
+    session: str
+    path: str
+    sha256: str
+    size_bytes: int
+    format: str
+    precision: str
+    variant: str | None
+    weights: str | None
+    resolution: int | None
+    macs: int | None
+    parameters: int | None
+    runtime: str
+    threads: int
+    accelerator: str
+    device: DeviceInfo
+    tool_version: str
+    created_unix_s: float
+    seed: int
+    launches: tuple[Launch, ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something about a measurement that its reader must know, with what to do about it."""
+
+    code: str
+    message: str
+    remedy: str
