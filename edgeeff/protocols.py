@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeeff.graph import Graph
-    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Normalisation, Variant
+    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Variant
 
     Array = NDArray[np.generic]
 

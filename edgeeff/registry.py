@@ -43,8 +43,9 @@ def _load(group: str) -> tuple[dict[str, Any], dict[str, str]]:
     disabled: dict[str, str] = {}
 
     def add(adapter: Any, origin: str) -> None:
-        if not isinstance(adapter, GROUPS[group]):
-            raise EdgeeffError(f"{origin} is not a {GROUPS[group].__name__}")
+        protocol = GROUPS[group]
+        if not isinstance(adapter, protocol):
+            raise EdgeeffError(f"{origin} is not a {protocol.__name__}")
         if adapter.name in found:
             raise EdgeeffError(f"two adapters of edgeeff.{group} are called {adapter.name!r}; one is {origin}")
         found[adapter.name] = adapter
