@@ -17,7 +17,7 @@ from typing import Any, cast
 from edgeeff.errors import EdgeeffError, UsageError, unknown_name
 from edgeeff.protocols import Converter, Device, ModelFamily, Runtime
 
-GROUPS: dict[str, type] = {
+GROUPS: dict[str, Any] = {
     "models": ModelFamily,
     "converters": Converter,
     "benchmarks": Runtime,
