@@ -1,0 +1,84 @@
+"""The manifest beside each converted file: what it is, what it wants as input, and how it was checked.
+
+`b0-fp32.tflite` has `b0-fp32.tflite.json` beside it. A file without one is as good to bench; what is known of
+it is then read from the file itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeeff.errors import UsageError
+from edgeeff.files import cannot_read, replacing, sha256_of
+from edgeeff.values import Artifact, Normalisation, Parity, TensorSpec
+
+SCHEMA = 1
+"""1 (2026-11): the fields of `values.Artifact`, with `path` as the bare file name."""
+
+
+def manifest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def to_json(artifact: Artifact) -> dict[str, Any]:
+    """The manifest as JSON-ready values; an infinite SQNR (outputs are equal) is written as null."""
+    fields = dataclasses.asdict(artifact)
+    fields["path"] = str(artifact.path)
+    if artifact.parity is not None and math.isinf(artifact.parity.sqnr_db):
+        fields["parity"]["sqnr_db"] = None
+    return fields
+
+
+def write_manifest(artifact: Artifact) -> Path:
+    """Writes the manifest beside the artifact and returns its path."""
+    target = manifest_path(artifact.path)
+    document = {"schema": SCHEMA, **to_json(artifact), "path": artifact.path.name}
+    with replacing(target) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def read_manifest(path: Path) -> Artifact | None:
+    """The manifest of a model file, or None where it has none or the manifest is of other bytes.
+
+    A manifest speaks for one content only: after the file was written anew by another tool it is void.
+
+    Raises:
+        UsageError: the manifest is damaged or from a later version of edgeeff.
+    """
+    source = manifest_path(path)
+    try:
+        document = json.loads(source.read_bytes())
+        if document["schema"] > SCHEMA:
+            raise UsageError(f"{source} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
+        artifact = _parse(path, document)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_read(source, error) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{source} is not a manifest of edgeeff", "delete it, or convert the file again") from error
+    return artifact if artifact.sha256 == sha256_of(path) else None
+
+
+def _parse(path: Path, document: Mapping[str, Any]) -> Artifact:
+    fields = {f.name: document[f.name] for f in dataclasses.fields(Artifact) if f.name in document}
+    parity, normalisation = document["parity"], document["normalisation"]
+    if parity is not None:
+        parity = Parity(**{**parity, "sqnr_db": math.inf if parity["sqnr_db"] is None else float(parity["sqnr_db"])})
+    if normalisation is not None:
+        mean, std = tuple(normalisation["mean"]), tuple(normalisation["std"])
+        normalisation = Normalisation(mean, std, str(normalisation["name"]))
+    specs = {
+        key: tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in document[key])
+        for key in ("inputs", "outputs")
+    }
+    fields |= specs
+    fields |= {"path": path, "parity": parity, "normalisation": normalisation}
+    fields |= {"versions": dict(document["versions"]), "notes": tuple(document["notes"])}
+    return Artifact(**fields)

@@ -1,0 +1,31 @@
+"""What several commands share: parameter types, the --json option, and how things are said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """--json: one JSON document on stdout in place of the table."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Prints the one JSON document of a command. Not-a-number has no place in it."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def say(message: str) -> None:
+    """Progress, to stderr."""
+    click.echo(message, err=True)
+
+
+def warn(message: str) -> None:
+    """A warning, to stderr."""
+    click.secho(f"warning: {message}", err=True, fg="yellow")

@@ -1,0 +1,75 @@
+"""Files that appear whole or not at all, and their hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeeff.errors import EdgeeffError, UsageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path`, which takes the place of `path` when the block ends well.
+
+    When the block raises, or the process is interrupted in it, what stood at `path` before is untouched and the
+    temporary file is removed. The temporary name keeps the suffix, by which runtimes tell formats.
+
+    Raises:
+        UsageError: the folder cannot be made or written (read-only, full, not a folder).
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def cannot_write(path: Path, error: OSError) -> EdgeeffError:
+    """The error for a file that could not be written, with the cure for its cause."""
+    cures = {
+        errno.ENOSPC: "free some space, or choose another folder with --out",
+        errno.EDQUOT: "free some of your quota, or choose another folder with --out",
+        errno.EROFS: "the file system is read-only: choose another folder with --out",
+        errno.EACCES: "choose a folder that you may write, with --out",
+        errno.EPERM: "choose a folder that you may write, with --out",
+        errno.ENOTDIR: "a part of that path is a file: choose another folder with --out",
+        errno.EEXIST: "a file of that name is in the way: choose another folder with --out",
+    }
+    reason = (error.strerror or str(error)).lower()
+    return UsageError(f"cannot write {path}: {reason}", cures.get(error.errno or 0, "choose another folder with --out"))
+
+
+def cannot_read(path: Path, error: OSError) -> EdgeeffError:
+    """The error for an input file that could not be opened or read."""
+    reason = (error.strerror or str(error)).lower()
+    return UsageError(f"cannot read {path}: {reason}", "check the path and its permissions")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_read(path, error) from error
