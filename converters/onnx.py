@@ -33,11 +33,13 @@ from edgeeff.ops import (
     Transpose,
     Unary,
 )
-from edgeeff.protocols import Array, Converter
+from edgeeff.protocols import Converter
 from edgeeff.values import FileSummary
 
 if TYPE_CHECKING:
     import onnx
+
+    from edgeeff.protocols import Array
 
 OPSET = 20
 IR_VERSION = 10
@@ -55,10 +57,8 @@ class OnnxConverter:
     runtime = "onnxruntime"
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
-        onnx = _onnx()
-        model = _Writer(graph, half=precision == "fp16").model(metadata)
-        onnx.checker.check_model(model, full_check=True)
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        writer = _Writer(graph, half=precision == "fp16")
+        path.write_bytes(writer.model(metadata).SerializeToString(deterministic=True))
 
     def layout(self, nchw: Array) -> Array:
         return np.ascontiguousarray(nchw)
@@ -85,18 +85,46 @@ class _Writer:
         self.graph = graph
         self.half = half
         self.nodes: list[onnx.NodeProto] = []
-        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.constants: dict[str, Array] = {}
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
+        """The whole file, checked."""
         for node in self.graph.nodes:
             self.node(node)
+        model = self.skeleton(metadata)
+        self.check(model)
+        for name, values in self.constants.items():
+            tensor = model.graph.initializer.add(
+                name=name, dims=values.shape, data_type=self.onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+            )
+            tensor.raw_data = values.tobytes()
+        return model
+
+    def check(self, model: onnx.ModelProto) -> None:
+        """onnx's checker with full shape inference, on a copy without the weights.
+
+        The checker copies what it is given several times over: with B7's weights that is 1.2 GB and 3 s. Large
+        constants stand there as inputs of the same type; small ones (shapes, limits) decide shapes, and stay.
+        """
+        helper = self.onnx.helper
+        light = self.onnx.ModelProto()
+        light.CopyFrom(model)
+        for name, values in self.constants.items():
+            if values.nbytes <= 1024:
+                light.graph.initializer.append(self.onnx.numpy_helper.from_array(values, name))
+            else:
+                kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+                light.graph.input.append(helper.make_tensor_value_info(name, kind, values.shape))
+        self.onnx.checker.check_model(light, full_check=True)
+
+    def skeleton(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
+        """The file without its constants."""
         helper = self.onnx.helper
         proto = helper.make_graph(
             self.nodes,
             self.graph.name,
             [self.value(name) for name in self.graph.inputs],
             [self.value(name) for name in self.graph.outputs],
-            list(self.initializers.values()),
         )
         model: onnx.ModelProto = helper.make_model(
             proto,
@@ -127,8 +155,7 @@ class _Writer:
 
     def constant(self, name: str, values: Array) -> str:
         """A constant, stored as it is, once."""
-        if name not in self.initializers:
-            self.initializers[name] = self.onnx.numpy_helper.from_array(np.ascontiguousarray(values), name)
+        self.constants.setdefault(name, values)
         return name
 
     def integers(self, *values: int) -> str:
@@ -147,7 +174,7 @@ class _Writer:
 
     def activation(self, kind: str, x: str, output: str) -> None:
         if kind == "relu6":
-            limits = [self.constant(f"clip.{limit}", np.float32(limit)) for limit in (0, 6)]
+            limits = [self.constant(f"clip.{limit}", np.array(limit, np.float32)) for limit in (0, 6)]
             self.add("Clip", [x, *limits], output)
         elif kind == "silu":
             gate = self.add("Sigmoid", [x], f"{output}.sigmoid")
@@ -190,8 +217,8 @@ class _Writer:
                 self.mean(node, op)
             case Pool() as op:
                 attributes: dict[str, Any] = {"kernel_shape": op.kernel, "strides": op.stride, "pads": op.padding}
-                kind = "MaxPool" if op.kind == "max" else "AveragePool"
-                self.add(kind, x, node.name, ceil_mode=int(op.ceil_mode), **attributes)
+                op_type = "MaxPool" if op.kind == "max" else "AveragePool"
+                self.add(op_type, x, node.name, ceil_mode=int(op.ceil_mode), **attributes)
             case Pad((top, left, bottom, right)):
                 self.add("Pad", [*x, self.integers(0, 0, top, left, 0, 0, bottom, right)], node.name)
             case Reshape(to):
