@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_writer
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,41 +31,46 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def _printable(cell: str) -> str:
+def printable(cell: str) -> str:
     """Names come from foreign files: no line break or terminal sequence of theirs gets out."""
     return "".join(c if c.isprintable() else "?" for c in cell)
 
 
 def _head(cell: str) -> int:
-    """Length of what stands before the decimal point of the first number of a cell."""
-    return len(cell.partition(" ")[0].partition(".")[0])
+    """Length of what stands before the decimal point of the cell's first number; 0 for a word."""
+    return len(cell.partition(" ")[0].partition(".")[0]) if cell.lstrip("-+")[:1].isdigit() else 0
 
 
 def _aligned(column: Column, cells: Sequence[str]) -> list[str]:
     """The title and the cells, padded to one width."""
     if column.align == "decimal":
         head = max(map(_head, cells), default=0)
-        cells = [" " * (head - _head(cell)) + cell for cell in cells]
+        numbers = {cell: " " * (head - _head(cell)) + cell for cell in cells if _head(cell)}
+        body = max(map(len, numbers.values()), default=0)
+        cells = [numbers[cell].ljust(body) if cell in numbers else cell for cell in cells]
     width = max(len(text) for text in (column.title, *cells))
-    if column.align == "decimal":
-        body = max(map(len, cells), default=0)
-        return [column.title.rjust(width), *(cell.ljust(body).rjust(width) for cell in cells)]
-    return [text.ljust(width) for text in (column.title, *cells)]
+    pad = str.rjust if column.align == "decimal" else str.ljust
+    return [pad(text, width) for text in (column.title, *cells)]
 
 
 def text(table: Table) -> str:
     """Aligned columns, a rule under the titles; for a terminal. Ends in a line break."""
-    columns = [_aligned(column, [_printable(row[i]) for row in table.rows]) for i, column in enumerate(table.columns)]
+    columns = [_aligned(column, [printable(row[i]) for row in table.rows]) for i, column in enumerate(table.columns)]
     lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     rule = "  ".join("-" * len(cells[0]) for cells in columns)
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+def escape(cell: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\|`*<])", r"\\\1", printable(cell))
 
 
 def markdown(table: Table) -> str:
     """A GitHub-flavoured Markdown table. Ends in a line break."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(_printable(c).replace("\\", "\\\\").replace("|", "\\|") for c in cells) + " |"
+        return "| " + " | ".join(map(escape, cells)) + " |"
 
     rule = "|" + "|".join(" ---: " if c.align == "decimal" else " --- " for c in table.columns) + "|"
     return "\n".join([line([c.title for c in table.columns]), rule, *map(line, table.rows)]) + "\n"

@@ -1,0 +1,113 @@
+"""`edgeeff report`: where each file stands against the MnasNet objective."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edgeeff import registry, store
+from edgeeff.cli._shared import json_option, say
+from edgeeff.errors import UsageError
+from edgeeff.files import replacing
+from edgeeff.objective import TARGET_MACS, TARGET_S, Exponents, parse_exponents
+from edgeeff.report import to_csv, to_json, to_markdown, to_text
+from edgeeff.report.accuracies import read_accuracies
+from edgeeff.report.build import Inputs, build
+from edgeeff.report.values import Report, Settings
+from edgeeff.values import Measurement
+
+RENDERERS: dict[str, Callable[[Report], str]] = {
+    "text": to_text.render,
+    "markdown": to_markdown.render,
+    "json": to_json.render,
+    "csv": to_csv.render,
+}
+
+
+class Macs(click.ParamType):
+    """A number of multiply-adds: 400M, 0.4G, 400e6."""
+
+    name = "multiply-adds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGB]?)\s*", str(value), re.IGNORECASE)
+        units = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+        try:
+            macs = float(found[1]) * units[found[2].lower()] if found else 0.0
+        except ValueError:
+            macs = 0.0
+        if not 0 < macs < float("inf"):
+            self.fail(f"{value!r} is not a number of multiply-adds above 0; give, say, 400M", param, ctx)
+        return macs
+
+
+class W(click.ParamType):
+    """The exponents of the objective."""
+
+    name = "soft|hard|w|alpha,beta"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Exponents:
+        return value if isinstance(value, Exponents) else parse_exponents(str(value))
+
+
+@click.command("report")
+@click.argument("results", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--target-ms", type=float, default=TARGET_S * 1e3, show_default=True, help="T: the latency to aim at.")
+@click.option(
+    "--target-macs", type=Macs(), default=f"{TARGET_MACS // 1_000_000}M", show_default=True, help="T in multiply-adds."
+)
+@click.option(
+    "--w", "exponents", type=W(), default="soft", show_default=True, help="What ranks: soft is -0.07, hard is 0,-1."
+)
+@click.option(
+    "--accuracy",
+    type=click.Path(path_type=Path),
+    help="JSON or CSV of accuracies that you measured: top1 (0.751 or 75.1%) and variant, path or sha256; "
+    "format and precision narrow it. A variant without precision means its fp32 files.",
+)
+@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="text", show_default=True)
+@json_option
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
+def report(
+    results: tuple[Path, ...],
+    target_ms: float,
+    target_macs: float,
+    exponents: Exponents,
+    accuracy: Path | None,
+    form: str,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Show where each measured file stands against the MnasNet objective ACC * (LAT / T)^w.
+
+    RESULTS are files or folders that `edgeeff bench` wrote; ./results by default. The latest measurement of each
+    file counts, and files are ranked against those of the same device and number of threads.
+    """
+    if not 0 < target_ms < float("inf"):
+        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}", "MnasNet's is 75")
+    measurements = _read(results or (Path("results"),))
+    variants = {name: variant for family in registry.families().values() for name, variant in family.variants.items()}
+    inputs = Inputs(variants, read_accuracies(accuracy) if accuracy else ())
+    text = RENDERERS["json" if as_json else form](
+        build(measurements, inputs, Settings(target_ms / 1e3, target_macs, exponents))
+    )
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(f"wrote {out}")
+
+
+def _read(paths: tuple[Path, ...]) -> list[Measurement]:
+    measurements = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there are no results at {path}", "measure first: edgeeff bench")
+        measurements += store.read(path)
+    if not measurements:
+        raise UsageError(f"no measurement in {', '.join(map(str, paths))}", "measure first: edgeeff bench")
+    return measurements

@@ -1,0 +1,151 @@
+"""Measurements and accuracies -> Report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgeeff import published, stats
+from edgeeff.objective import HARD, SOFT, objective, scored, winners
+from edgeeff.published import PublishedLatency
+from edgeeff.report._flops import correlations
+from edgeeff.report._verdict import verdict
+from edgeeff.report.accuracies import Claim, GivenAccuracy, claim
+from edgeeff.report.values import Group, Meets, Report, Row, Settings
+from edgeeff.stats import Latency
+from edgeeff.values import DeviceInfo, Measurement, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What rows are made from beside the measurements: the known variants, and the user's accuracies."""
+
+    variants: Mapping[str, Variant]
+    given: Sequence[GivenAccuracy] = ()
+
+
+def build(measurements: Iterable[Measurement], inputs: Inputs, settings: Settings) -> Report:
+    """Judges the latest measurement of each file and configuration against the targets.
+
+    Rows compete within a group only: one device with one number of threads.
+
+    Raises:
+        UsageError: two accuracies for one file disagree.
+    """
+    kept, superseded = _latest(measurements)
+    claims = [claim(m, inputs.variants, inputs.given) for m in kept]
+    used = {entry.where for _, entry in claims if entry is not None}
+    grouped: dict[tuple[DeviceInfo, int], list[Row]] = {}
+    for measurement, (claimed, _) in zip(kept, claims, strict=True):
+        group = grouped.setdefault((measurement.device, measurement.threads), [])
+        group.append(_row(measurement, claimed, settings))
+    ordered = sorted(grouped.items(), key=lambda item: (item[0][0].name, item[0][1]))
+    groups = [_group(device, threads, rows, settings) for (device, threads), rows in ordered]
+    notes = [f"{g.where} fits no measured file: its accuracy was not used" for g in inputs.given if g.where not in used]
+    if superseded:
+        plural = "s" if superseded > 1 else ""
+        notes.append(f"{superseded} older measurement{plural} of the same files left out: the latest counts")
+    return Report(settings, tuple(groups), tuple(notes))
+
+
+def _latest(measurements: Iterable[Measurement]) -> tuple[list[Measurement], int]:
+    """The latest measurement of each file and configuration, oldest first, and how many were left out."""
+    latest: dict[tuple[object, ...], Measurement] = {}
+    count = 0
+    for m in sorted(measurements, key=lambda m: m.created_unix_s):
+        identity = (m.variant, m.weights, m.resolution) if m.variant else (m.sha256,)
+        latest[(*identity, m.format, m.precision, m.runtime, m.accelerator, m.threads, m.device)] = m
+        count += 1
+    return list(latest.values()), count - len(latest)
+
+
+def _row(measurement: Measurement, claimed: Claim, settings: Settings) -> Row:
+    """One file against the targets; its rank is not known yet."""
+    latency, macs = stats.latency(measurement), measurement.macs
+    objectives, on_macs = {}, None
+    if claimed.accuracy is not None:
+        top1 = claimed.accuracy.top1
+        if latency.median_s is not None:
+            interval = None if latency.interval is None else (latency.interval.low, latency.interval.high)
+            for w in (SOFT, HARD, settings.exponents):
+                objectives[w.name] = scored(top1, latency.median_s, settings.target_s, w, interval)
+        if macs:
+            on_macs = objective(top1, macs, settings.target_macs, settings.exponents)
+    meets = _meets(latency, settings.target_s)
+    return Row(measurement, latency, claimed.accuracy, claimed.note, meets, objectives, on_macs)
+
+
+def _meets(latency: Latency, target_s: float) -> Meets:
+    if latency.median_s is None:
+        return "unknown"
+    if latency.interval is None:
+        return "uncertain"
+    if latency.interval.high <= target_s:
+        return "yes"
+    return "no" if latency.interval.low > target_s else "uncertain"
+
+
+def _group(device: DeviceInfo, threads: int, rows: Sequence[Row], settings: Settings) -> Group:
+    ranked = _ranked(rows, settings.exponents.name)
+    candidates = [
+        (row.accuracy.top1, row.latency.median_s)
+        for row in ranked
+        if row.rank is not None and row.accuracy is not None and row.latency.median_s is not None
+    ]
+    group = Group(
+        device,
+        threads,
+        rows=tuple(ranked),
+        # Ranked rows come first, so that an index into the candidates is one into the rows.
+        winners={w.name: tuple(winners(candidates, w)) for w in (SOFT, HARD, settings.exponents)},
+        correlations=correlations(ranked),
+        published=tuple(_published(ranked)),
+        notes=tuple(_notes(ranked)),
+        verdict="",
+    )
+    return replace(group, verdict=verdict(group, settings))
+
+
+def _ranked(rows: Sequence[Row], exponents: str) -> list[Row]:
+    """Rows in the order of their rank; those without one behind, the fastest first."""
+
+    def key(row: Row) -> tuple[float, float]:
+        score = row.objectives.get(exponents)
+        return (-score.value if score else 0.0, row.latency.median_s or float("inf"))
+
+    macs_objectives = [row.macs_objective for row in rows if row.macs_objective is not None]
+    ranked = []
+    for place, row in enumerate(sorted(rows, key=key), 1):
+        on_macs = row.macs_objective
+        macs_rank = None if on_macs is None else 1 + sum(other > on_macs for other in macs_objectives)
+        ranked.append(replace(row, rank=place if row.objectives else None, macs_rank=macs_rank))
+    return ranked
+
+
+def _published(rows: Sequence[Row]) -> Iterable[tuple[PublishedLatency, Row | None]]:
+    """Published latencies of the networks in the rows, then the anchors of the objective."""
+    measured = [row for row in rows if row.latency.median_s is not None]
+    for entry in published.LATENCIES:
+        wanted = (entry.network, entry.precision, entry.accelerator)
+        same = [
+            r for r in measured if wanted == (r.measurement.variant, r.measurement.precision, r.measurement.accelerator)
+        ]
+        if same:
+            yield entry, min(same, key=lambda row: row.latency.median_s or 0.0)
+    yield from ((entry, None) for entry in published.ANCHORS)
+
+
+def _notes(rows: Sequence[Row]) -> Iterable[str]:
+    for row in rows:
+        errors = [launch.error for launch in row.measurement.launches if launch.error]
+        if row.latency.failed:
+            why = f": {errors[0]}" if errors else ""
+            yield f"{row.label}: {row.latency.failed} of {len(row.measurement.launches)} launches failed{why}"
+        elif row.latency.launches == 1:
+            yield f"{row.label}: one launch shows no spread, so there is no interval; bench it with more launches"
+    sessions = {row.measurement.session for row in rows}
+    if len(sessions) > 1:
+        yield (
+            f"the rows come from {len(sessions)} sessions: the state of the device may have changed between them; "
+            "bench the files in one session to compare them closely"
+        )
