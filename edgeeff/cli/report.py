@@ -40,7 +40,7 @@ class Macs(click.ParamType):
         except ValueError:
             macs = 0.0
         if not 0 < macs < float("inf"):
-            self.fail(f"{value!r} is not a number of multiply-adds above 0; give, say, 400M", param, ctx)
+            raise UsageError(f"--target-macs must be a number of multiply-adds above 0, not {value!r}", "say 400M")
         return macs
 
 
