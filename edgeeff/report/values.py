@@ -91,6 +91,7 @@ class Group:
         device = self.device
         parts = [f"{device.name}: {device.model or 'unknown model'}", device.os or "unknown system"]
         parts += [f"kernel {device.kernel}"] if device.kernel else []
+        parts += ["emulated"] if device.emulated else []
         return ", ".join([*parts, f"{self.threads} thread{'s' if self.threads != 1 else ''}"])
 
 
