@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,8 @@ def manifest_path(path: Path) -> Path:
 
 
 def to_json(artifact: Artifact) -> dict[str, Any]:
-    """The manifest as JSON-ready values; an infinite SQNR (outputs are equal) is written as null."""
-    fields = dataclasses.asdict(artifact)
-    fields["path"] = str(artifact.path)
-    if artifact.parity is not None and math.isinf(artifact.parity.sqnr_db):
-        fields["parity"]["sqnr_db"] = None
-    return fields
+    """The manifest as JSON-ready values."""
+    return {**dataclasses.asdict(artifact), "path": str(artifact.path)}
 
 
 def write_manifest(artifact: Artifact) -> Path:
@@ -70,7 +65,7 @@ def _parse(path: Path, document: Mapping[str, Any]) -> Artifact:
     fields = {f.name: document[f.name] for f in dataclasses.fields(Artifact) if f.name in document}
     parity, normalisation = document["parity"], document["normalisation"]
     if parity is not None:
-        parity = Parity(**{**parity, "sqnr_db": math.inf if parity["sqnr_db"] is None else float(parity["sqnr_db"])})
+        parity = Parity(**parity)
     if normalisation is not None:
         mean, std = tuple(normalisation["mean"]), tuple(normalisation["std"])
         normalisation = Normalisation(mean, std, str(normalisation["name"]))

@@ -111,10 +111,12 @@ class Runtime(Protocol):
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
         """Runs the file once in this process and returns its outputs, in the file's order."""
 
-    def verify(self, path: Path, inputs: Sequence[Array]) -> Sequence[str]:
-        """Checks that only the runtime can make of a file edgeeff wrote; each string is a defect found.
+    def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
+        """Runs a file that edgeeff wrote, and looks for defects that only the runtime can show.
 
-        For LiteRT: one delegate covers every op, and the optimised kernels agree with the reference ones.
+        Returns:
+            The outputs, and one sentence for each defect. For LiteRT: not every op is in one delegate, or the
+            optimised kernels do not agree with the reference ones.
         """
 
 

@@ -69,7 +69,7 @@ class TensorSpec:
 class Parity:
     """How close a written file, run in its own runtime, comes to the torch network.
 
-    sqnr_db is 10 log10(sum y^2 / sum (y - y')^2) over the outputs; infinite when they are equal.
+    sqnr_db is 10 log10(sum y^2 / sum (y - y')^2) over the outputs.
     """
 
     sqnr_db: float

@@ -1,0 +1,164 @@
+"""`edgeeff convert`: a network to files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeeff import registry
+from edgeeff.cli._scaling import ScalingOptions, scaling_options
+from edgeeff.cli._shared import json_option, print_json, say, warn
+from edgeeff.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from edgeeff.convert import Network
+    from edgeeff.protocols import Converter, ModelFamily, Runtime
+    from edgeeff.values import Artifact, Variant
+
+Target = tuple["Converter", "Runtime", str]
+
+
+class Shape(click.ParamType):
+    """ "1x3x224x224": an input's shape, NCHW, batch 1."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"1(x[1-9]\d{0,5}){1,3}", value):
+            self.fail(f"{value!r} is not a shape such as 1x3x224x224, with a batch of 1", param, ctx)
+        return tuple(int(part) for part in value.split("x"))
+
+
+@click.command("convert", short_help="Write a network as ONNX or TFLite.")
+@click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
+@click.option("--module", metavar="PACKAGE.FILE:FUNCTION", help="Any torch network in place of a variant.")
+@click.option("--input", "inputs", multiple=True, type=Shape(), help="Input shape of --module, e.g. 1x3x224x224.")
+@click.option(
+    "--format", "formats", multiple=True, default=["tflite"], show_default=True, help="tflite, onnx. Repeatable."
+)
+@click.option(
+    "--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, fp16. Repeatable."
+)
+@click.option(
+    "--weights", default="auto", show_default=True, metavar="SOURCE", help="auto, pretrained, random or a file."
+)
+@click.option(
+    "--padding", type=click.Choice(["same", "symmetric"]), help="TensorFlow's or torch's. Default: as the weights want."
+)
+@click.option(
+    "--classes", type=click.IntRange(1, 100_000), help="Outputs of the classifier. Default: as the weights have."
+)
+@scaling_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, help="The folder."
+)
+@json_option
+def convert(
+    variants: Sequence[str],
+    module: str | None,
+    inputs: Sequence[tuple[int, ...]],
+    formats: Sequence[str],
+    precisions: Sequence[str],
+    weights: str,
+    padding: str | None,
+    classes: int | None,
+    scaling: ScalingOptions,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write networks as ONNX or TFLite files, each run in its own runtime and held against torch.
+
+    Weights: `auto` takes the published ones where they can be had, else random ones, and says so. A file may be
+    .safetensors or a torch checkpoint in timm's, torchvision's or efficientnet-pytorch's layout.
+    """
+    _require_one_source(variants, module, inputs)
+    targets = _targets(formats, precisions)
+    if module is not None:
+        networks = iter([_module_network(module, inputs)])
+    else:
+        wanted = [scaling.apply(*find_variant(name)) for name in variants]
+        networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
+    artifacts = list(_convert_all(networks, targets, out))
+    if as_json:
+        from edgeeff.artifacts import to_json
+
+        print_json({"artifacts": [to_json(artifact) for artifact in artifacts]})
+    else:
+        from edgeeff.report.artifacts_table import artifacts_text
+
+        click.echo(artifacts_text(artifacts), nl=False)
+
+
+def convert_default(out: Path) -> list[Path]:
+    """Converts b0 to TFLite, for a bench that finds nothing to time."""
+    variant, family = find_variant("b0")
+    network = _variant_network(variant, family, "auto", None, None)
+    return [artifact.path for artifact in _convert_all(iter([network]), _targets(["tflite"], ["fp32"]), out)]
+
+
+def find_variant(name: str) -> tuple[Variant, ModelFamily]:
+    """A published variant of any family, and its family."""
+    known = {}
+    for family in registry.families().values():
+        known |= {variant.name: (variant, family) for variant in family.variants.values()}
+    if name not in known:
+        raise unknown_name("variant", name, known)
+    return known[name]
+
+
+def _require_one_source(variants: Sequence[str], module: str | None, inputs: Sequence[tuple[int, ...]]) -> None:
+    if bool(variants) == (module is not None):
+        raise UsageError("say what to convert: --variant NAME, or --module PACKAGE.FILE:FUNCTION with --input SHAPE")
+    if module is not None and not inputs:
+        raise UsageError("--module needs the shape of its input", "for example --input 1x3x224x224")
+    if module is None and inputs:
+        raise UsageError("--input goes with --module; a variant's input is square", "use --resolution PIXELS")
+
+
+def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
+    """Each format in each precision, once; every name checked and every package found before work begins."""
+    targets = []
+    for format_name in dict.fromkeys(formats):
+        converter = registry.converter(format_name)
+        runtime = registry.runtime(converter.runtime)
+        runtime.version()
+        for precision in dict.fromkeys(precisions):
+            if precision not in converter.precisions:
+                raise unknown_name(f"precision of {format_name}", precision, converter.precisions)
+            targets.append((converter, runtime, precision))
+    return targets
+
+
+def _module_network(spec: str, shapes: Sequence[tuple[int, ...]]) -> Network:
+    from edgeeff.converters import trace
+    from edgeeff.networks import from_module
+
+    say(f"tracing {spec}")
+    return from_module(spec, shapes, trace)
+
+
+def _variant_network(
+    variant: Variant, family: ModelFamily, weights: str, classes: int | None, padding: str | None
+) -> Network:
+    from edgeeff.converters import trace
+    from edgeeff.networks import from_variant
+    from edgeeff.weights import load
+
+    loaded = load(variant, family, weights, classes=classes, padding=padding)
+    for note in loaded.notes:
+        warn(f"{variant.name}: {note}")
+    say(f"tracing {variant.name} at {variant.resolution} px, weights {loaded.label}")
+    return from_variant(variant, family, loaded, trace)
+
+
+def _convert_all(networks: Iterator[Network], targets: Sequence[Target], out: Path) -> Iterator[Artifact]:
+    from edgeeff.convert import convert as convert_network
+
+    for network in networks:
+        yield from convert_network(network, targets, out, started=lambda name: say(f"writing {out / name}"))

@@ -1,0 +1,169 @@
+"""From a network to files that were proven: trace once, then write, run and compare each file.
+
+A file gets its final name only after it ran in its own runtime and came close enough to the network.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeeff import parity
+from edgeeff.artifacts import write_manifest
+from edgeeff.errors import ConversionError
+from edgeeff.files import replacing, sha256_of
+from edgeeff.values import Artifact, Normalisation, Parity
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeeff.graph import Graph
+    from edgeeff.protocols import Converter, Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A traced network: its graph, what it computed from `inputs`, and where it comes from.
+
+    `inputs` and `outputs` are float32, the inputs NCHW. `parameters` counts the torch network's own, before
+    batch normalisations were folded.
+    """
+
+    name: str
+    graph: Graph
+    inputs: tuple[NDArray[np.float32], ...]
+    outputs: tuple[NDArray[np.float32], ...]
+    inputs_label: str
+    weights: str
+    trained: bool
+    parameters: int
+    family: str | None = None
+    resolution: int | None = None
+    normalisation: Normalisation | None = None
+    labels: str | None = None
+    weights_sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def file_name(network: Network, precision: str, suffix: str) -> str:
+    """For example "lite0-fp32.tflite"; weights that are not the published ones are part of the name."""
+    if network.weights.startswith("pretrained"):
+        return f"{network.name}-{precision}.{suffix}"
+    label = re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-.")
+    return f"{network.name}-{precision}-{label}.{suffix}"
+
+
+def convert(
+    network: Network,
+    targets: Sequence[tuple[Converter, Runtime, str]],
+    out: Path,
+    started: Callable[[str], None] = lambda name: None,
+) -> Iterator[Artifact]:
+    """Writes the network in each of the formats and precisions, and yields each artifact once it is in place.
+
+    Args:
+        targets: (converter, the runtime that checks its files, precision).
+        out: the folder; it is made where it is missing.
+        started: told the name of each file before it is written.
+
+    Raises:
+        ConversionError: an op has no form in a format, or a file misses its parity limit; nothing is then
+            left under its final name, and what stood there before is untouched.
+        UsageError: the folder cannot be written.
+    """
+    for converter, runtime, precision in targets:
+        path = out / file_name(network, precision, converter.name)
+        started(path.name)
+        with replacing(path) as temporary:
+            metadata = _metadata(network, precision)
+            converter.write(network.graph, temporary, precision=precision, metadata=metadata)
+            proof = _prove(network, temporary, converter, runtime, precision)
+            artifact = _describe(network, temporary, path, converter, runtime, precision, proof)
+        write_manifest(artifact)
+        yield artifact
+
+
+def _metadata(network: Network, precision: str) -> dict[str, str]:
+    """What the file says of itself, for whoever finds it without its manifest."""
+    fields = {"variant": network.name, "weights": network.weights, "precision": precision}
+    if network.normalisation is not None:
+        fields["mean"] = " ".join(f"{value:g}" for value in network.normalisation.mean)
+        fields["std"] = " ".join(f"{value:g}" for value in network.normalisation.std)
+        fields["input"] = "RGB image in [0, 1], minus mean, divided by std"
+    if network.labels:
+        fields["labels"] = network.labels
+    return fields
+
+
+def _prove(network: Network, path: Path, converter: Converter, runtime: Runtime, precision: str) -> Parity:
+    """Runs the file and compares it with the network.
+
+    Raises:
+        ConversionError: it misses the limit of its precision, or its runtime found a defect.
+    """
+    inputs = [converter.layout(image) for image in network.inputs]
+    outputs, defects = runtime.check(path, inputs)
+    if defects:
+        raise ConversionError(f"{network.name} {precision} {converter.name}: {'; '.join(defects)}")
+    expected = [converter.layout(output) for output in network.outputs]
+    parity.require_shapes(expected, outputs)
+    limit = parity.LIMITS_DB[precision]
+    proof = Parity(
+        sqnr_db=parity.sqnr_db(expected, outputs),
+        max_abs=parity.max_abs(expected, outputs),
+        limit_db=limit,
+        inputs=network.inputs_label,
+        runtime=f"{runtime.name} {runtime.version()}",
+    )
+    if not proof.sqnr_db >= limit:
+        raise ConversionError(
+            f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
+            f"network's; the limit is {limit:g} dB",
+            "the file was not kept; weights with extreme values need --precision fp32",
+        )
+    return proof
+
+
+def _describe(
+    network: Network,
+    written: Path,
+    path: Path,
+    converter: Converter,
+    runtime: Runtime,
+    precision: str,
+    proof: Parity,
+) -> Artifact:
+    summary = converter.inspect(written)
+    return Artifact(
+        path=path,
+        format=converter.name,
+        precision=precision,
+        variant=network.name,
+        weights=network.weights,
+        sha256=sha256_of(written),
+        size_bytes=written.stat().st_size,
+        parameters=network.parameters,
+        macs=network.graph.macs,
+        ops=summary.ops,
+        inputs=summary.inputs,
+        outputs=summary.outputs,
+        normalisation=network.normalisation,
+        labels=network.labels,
+        parity=proof,
+        versions=_versions(runtime),
+        resolution=network.resolution,
+        family=network.family,
+        notes=network.notes,
+    )
+
+
+def _versions(runtime: Runtime) -> Mapping[str, str]:
+    """What made and checked the file."""
+    packages = {name: version(name) for name in ("edgeeff", "torch", "numpy")}
+    return {**packages, "python": platform.python_version(), runtime.name: runtime.version()}

@@ -1,0 +1,47 @@
+"""Does a written file compute what the network computes?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgeeff.errors import ConversionError
+
+LIMITS_DB = {"fp32": 100.0, "fp16": 45.0}
+"""Lowest signal-to-noise ratio of the outputs, by precision. Good float routes reach 114 to 117 dB."""
+
+
+def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:
+    """Signal to quantisation noise ratio over all outputs: 10 log10(sum y^2 / sum (y - y')^2), in dB.
+
+    It is finite also where the outputs are equal: the noise is at least the smallest normal double. -inf where a
+    value is not a number or infinite on one side only, since such an output is of no use.
+    """
+    signal = noise = 0.0
+    for expected, given in zip(reference, outputs, strict=True):
+        y, other = np.asarray(expected, np.float64), np.asarray(given, np.float64)
+        signal += float(np.sum(y * y))
+        noise += float(np.sum((y - other) ** 2))
+    if not math.isfinite(signal) or not math.isfinite(noise):
+        return -math.inf
+    smallest = float(np.finfo(np.float64).tiny)
+    return 10 * math.log10(max(signal, smallest) / max(noise, smallest))
+
+
+def max_abs(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:
+    """Largest absolute difference over all outputs."""
+    differences = (
+        np.max(np.abs(np.asarray(expected, np.float64) - np.asarray(given, np.float64)), initial=0.0)
+        for expected, given in zip(reference, outputs, strict=True)
+    )
+    return float(max(differences, default=0.0))
+
+
+def require_shapes(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> None:
+    """Raises ConversionError unless both sides have the same outputs in number and shape."""
+    expected, given = ([np.shape(y) for y in side] for side in (reference, outputs))
+    if expected != given:
+        raise ConversionError(f"the written file returns shapes {given}, the network {expected}")

@@ -1,0 +1,36 @@
+"""What `edgeeff convert` says of the files that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeeff.report._table import Column, Table, text
+from edgeeff.values import Artifact
+
+
+def artifacts_text(artifacts: Sequence[Artifact]) -> str:
+    """One row a file: where it is, what it costs, and how close it comes to the network."""
+    columns = [
+        Column("file"),
+        Column("precision"),
+        Column("weights"),
+        Column("size, MB", "decimal"),
+        Column("ops", "decimal"),
+        Column("multiply-adds, M", "decimal"),
+        Column("parity, dB", "decimal"),
+        Column("max abs", "decimal"),
+    ]
+    rows = [
+        [
+            str(artifact.path),
+            artifact.precision,
+            artifact.weights,
+            f"{artifact.size_bytes / 1e6:.2f}",
+            str(artifact.ops),
+            f"{artifact.macs / 1e6:,.1f}",
+            f"{artifact.parity.sqnr_db:.1f}" if artifact.parity else "?",
+            f"{artifact.parity.max_abs:.1e}" if artifact.parity else "?",
+        ]
+        for artifact in artifacts
+    ]
+    return text(Table(columns, rows))
