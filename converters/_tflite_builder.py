@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import MissingExtraError
 
-from ._tflite_versions import minimum_runtime
+from ._tflite_versions import minimum_runtime, operator_version
 
 try:
     import flatbuffers
@@ -111,14 +111,14 @@ class FlatbufferBuilder:
     def shape_of(self, tensor: int) -> tuple[int, ...]:
         return tuple(self._tensors[tensor].shape)
 
-    def operator(self, code: int, version: int, options: Any, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+    def operator(self, code: int, options: Any, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """Adds an operator.
 
         Args:
             code: of schema.BuiltinOperator.
-            version: see `_tflite_versions`.
             options: the operator's options of the schema (Conv2DOptionsT ...), None where it has none.
         """
+        version = operator_version(code, options, [self._tensors[index] for index in inputs])
         added = schema.OperatorT()
         added.opcodeIndex = self._codes.setdefault((code, version), len(self._codes))
         added.inputs, added.outputs = list(inputs), list(outputs)

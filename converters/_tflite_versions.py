@@ -7,35 +7,63 @@ too low lets an old runtime compute something else. The rules are those of Tenso
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ai_edge_litert.schema_py_generated import BuiltinOperator as Op
+from ai_edge_litert.schema_py_generated import TensorType
 
-GROUPED_CONV = 6
-DILATED_DEPTHWISE = 2
-KEPT_DIMENSIONS = 5
-FLOAT16_DEQUANTIZE = 3
+_BASE_RUNTIME = (1, 5, 0)
 
 _RUNTIMES: dict[tuple[Any, int], tuple[int, int, int]] = {
-    (Op.CONV_2D, GROUPED_CONV): (2, 9, 0),
-    (Op.DEPTHWISE_CONV_2D, DILATED_DEPTHWISE): (1, 12, 0),
-    (Op.FULLY_CONNECTED, KEPT_DIMENSIONS): (2, 0, 0),
-    (Op.DEQUANTIZE, FLOAT16_DEQUANTIZE): (1, 15, 0),
+    (Op.CONV_2D, 6): (2, 9, 0),
+    (Op.DEPTHWISE_CONV_2D, 2): (1, 12, 0),
+    (Op.FULLY_CONNECTED, 5): (2, 0, 0),
+    (Op.DEQUANTIZE, 3): (1, 15, 0),
     (Op.SUB, 1): (1, 6, 0),
+    (Op.SUB, 3): (2, 3, 0),
     (Op.DIV, 1): (1, 6, 0),
+    (Op.DIV, 2): (2, 3, 0),
     (Op.MEAN, 1): (1, 6, 0),
     (Op.TRANSPOSE, 1): (1, 6, 0),
+    (Op.TRANSPOSE, 4): (2, 3, 0),
     (Op.PADV2, 1): (1, 9, 0),
     (Op.LOGISTIC, 1): (1, 14, 0),
     (Op.TANH, 1): (1, 14, 0),
     (Op.SLICE, 1): (1, 14, 0),
+    (Op.SLICE, 5): (2, 5, 0),
     (Op.HARD_SWISH, 1): (1, 15, 0),
 }
 """(operator, version) -> the first TensorFlow that runs it, where that is later than 1.5.0."""
 
 
+def operator_version(code: int, options: Any, inputs: Sequence[Any]) -> int:
+    """The lowest version that knows what this operator uses.
+
+    Args:
+        options: the operator's options of the schema, or None.
+        inputs: its input tensors of the schema.
+    """
+    rank = max(len(tensor.shape) for tensor in inputs)
+    match code:
+        case Op.CONV_2D if inputs[0].shape[3] != inputs[1].shape[3]:
+            return 6  # grouped
+        case Op.DEPTHWISE_CONV_2D if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
+            return 2
+        case Op.FULLY_CONNECTED if options.keepNumDims:
+            return 5
+        case Op.DEQUANTIZE if inputs[0].type == TensorType.FLOAT16:
+            return 3
+        case Op.TRANSPOSE if rank > 4:
+            return 4 if rank == 5 else 6
+        case Op.SLICE if rank > 4:
+            return 5
+        case Op.SUB | Op.DIV if rank > 4 and inputs[0].shape != inputs[1].shape:
+            return 3 if code == Op.SUB else 2
+    return 1
+
+
 def minimum_runtime(operators: Iterable[tuple[int, int]]) -> str:
     """The oldest TensorFlow Lite that runs all of these (operator, version)."""
-    needed = max((_RUNTIMES.get(key, (1, 5, 0)) for key in operators), default=(1, 5, 0))
+    needed = max((_RUNTIMES.get(key, _BASE_RUNTIME) for key in operators), default=_BASE_RUNTIME)
     return ".".join(str(part) for part in needed)

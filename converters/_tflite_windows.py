@@ -1,0 +1,132 @@
+"""Convolutions, pools and pads: what slides a window over an image.
+
+TFLite knows no numbers for the padding of a window, only SAME and VALID; all else is a PAD of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeeff.graph import Node
+from edgeeff.ops import Conv2d, Pad, Padding, Pool, Shape, Unary, Weight
+
+from ._tflite_builder import schema
+from ._tflite_lowering import ACTIVATIONS, OPERATORS, Lowering, stored_shape
+
+_SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """TFLite's padding scheme, and the rows and columns that a PAD must add before it."""
+
+    scheme: int
+    padding: Padding = (0, 0, 0, 0)
+
+
+def fit_window(x: Shape, y: Shape, extent: tuple[int, int], stride: tuple[int, int], padding: Padding) -> Window:
+    """Expresses explicit padding as SAME or VALID, or else as VALID behind a PAD.
+
+    Args:
+        x: shape of the input, NCHW.
+        y: shape of the output, NCHW.
+        extent: rows and columns that a window spans, its dilation included.
+        padding: of the op. What matters is where the first window starts and how many there are: rows and columns
+            that no window reaches do not count, and ceil mode reaches further than the padding says.
+    """
+    before = padding[:2]
+    total = [max((y[2 + i] - 1) * stride[i] + extent[i] - x[2 + i], 0) for i in (0, 1)]
+    if all(y[2 + i] == math.ceil(x[2 + i] / stride[i]) and before[i] == total[i] // 2 for i in (0, 1)):
+        return Window(_SAME)
+    after = [max(total[i] - before[i], 0) for i in (0, 1)]
+    return Window(_VALID, (before[0], before[1], after[0], after[1]))
+
+
+def conv2d(low: Lowering, node: Node, op: Conv2d) -> int:
+    x, y = low.graph.shapes[node.inputs[0]], low.graph.shapes[node.name]
+    kernel = op.weight.shape[2:]
+    extent = (op.dilation[0] * (kernel[0] - 1) + 1, op.dilation[1] * (kernel[1] - 1) + 1)
+    window = fit_window(x, y, extent, op.stride, op.padding)
+    image = _padded(low, low.read(node.inputs[0]), f"{node.name}/pad", window.padding)
+    code, options, weight, axis = _kernel(op, x[1])
+    options.padding = window.scheme
+    options.strideH, options.strideW = op.stride
+    options.dilationHFactor, options.dilationWFactor = op.dilation
+    options.fusedActivationFunction = ACTIVATIONS[op.activation]
+    # Old delegates and accelerators want a bias, so one is always there.
+    bias = np.zeros(y[1], np.float32) if op.bias is None else op.bias
+    inputs = [
+        image,
+        low.storage.weight(low.file, f"{node.name}/weight", weight, axis),
+        low.storage.bias(low.file, f"{node.name}/bias", bias),
+    ]
+    return low.emit(code, inputs, node.name, stored_shape(y), options)
+
+
+def _kernel(op: Conv2d, channels: int) -> tuple[int, Any, Weight, int]:
+    """The operator, its options, the weights in its layout and their axis of output channels."""
+    if op.groups > 1 and op.groups == channels:
+        depthwise = schema.DepthwiseConv2DOptionsT()
+        depthwise.depthMultiplier = op.weight.shape[0] // channels
+        return OPERATORS.DEPTHWISE_CONV_2D, depthwise, op.weight.transpose(1, 2, 3, 0), 3  # 1HWO
+    return OPERATORS.CONV_2D, schema.Conv2DOptionsT(), op.weight.transpose(0, 2, 3, 1), 0  # OHWI
+
+
+def pad(low: Lowering, node: Node, op: Pad) -> int:
+    return _padded(low, low.read(node.inputs[0]), node.name, op.padding)
+
+
+def pool(low: Lowering, node: Node, op: Pool) -> int:
+    x, y = low.graph.shapes[node.inputs[0]], low.graph.shapes[node.name]
+    window = fit_window(x, y, op.kernel, op.stride, op.padding)
+    image, name = low.read(node.inputs[0]), f"{node.name}/pad"
+    options = schema.Pool2DOptionsT()
+    options.padding = window.scheme
+    options.filterHeight, options.filterWidth = op.kernel
+    options.strideH, options.strideW = op.stride
+    if op.kind == "max":
+        fill = 0.0 if _never_negative(low.makers.get(node.inputs[0])) else float(np.finfo(np.float32).min)
+        image = _padded(low, image, name, window.padding, fill)
+        return low.emit(OPERATORS.MAX_POOL_2D, [image], node.name, stored_shape(y), options)
+    image = _padded(low, image, name, window.padding)
+    if not any(window.padding):
+        return low.emit(OPERATORS.AVERAGE_POOL_2D, [image], node.name, stored_shape(y), options)
+    # After a PAD the average counts its zeros, which our op does not: scale it up to the share that is image.
+    average = low.emit(OPERATORS.AVERAGE_POOL_2D, [image], f"{node.name}/average", stored_shape(y), options)
+    scale = low.constant(f"{node.name}/scale", _window_area(x, y, op) ** -1.0 * math.prod(op.kernel))
+    return low.emit(OPERATORS.MUL, [average, scale], node.name, stored_shape(y), schema.MulOptionsT())
+
+
+def _window_area(x: Shape, y: Shape, op: Pool) -> Weight:
+    """How many pixels of the image each window covers, of shape (1, 1, rows, columns)."""
+    counts = []
+    for i in (0, 1):
+        start = np.arange(y[2 + i]) * op.stride[i] - op.padding[i]
+        counts.append(np.minimum(start + op.kernel[i], x[2 + i]) - np.maximum(start, 0))
+    return np.multiply.outer(counts[0], counts[1]).astype(np.float32)[None, None]
+
+
+def _never_negative(node: Node | None) -> bool:
+    if node is None:
+        return False
+    if isinstance(node.op, Unary):
+        return node.op.kind in ("relu", "relu6", "sigmoid", "hard_sigmoid")
+    return getattr(node.op, "activation", "none") != "none"
+
+
+def _padded(low: Lowering, image: int, name: str, padding: Padding, fill: float = 0.0) -> int:
+    """The image with rows and columns of `fill` around it; the image itself where there are none."""
+    if not any(padding):
+        return image
+    top, left, bottom, right = padding
+    batch, height, width, channels = low.file.shape_of(image)
+    shape = (batch, height + top + bottom, width + left + right, channels)
+    amounts = low.integers(f"{name}/amounts", [[0, 0], [top, bottom], [left, right], [0, 0]])
+    if fill == 0.0:
+        return low.emit(OPERATORS.PAD, [image, amounts], name, shape, schema.PadOptionsT())
+    value = low.constant(f"{name}/fill", np.array(fill, np.float32))
+    return low.emit(OPERATORS.PADV2, [image, amounts, value], name, shape, schema.PadV2OptionsT())

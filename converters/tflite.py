@@ -1,0 +1,53 @@
+"""TFLite: the graph straight into a flatbuffer, by the schema that ai_edge_litert ships. TensorFlow is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeeff.graph import Graph
+    from edgeeff.protocols import Array, Converter
+    from edgeeff.values import FileSummary
+
+
+class TfliteConverter:
+    """Writes LiteRT's format. Images are NHWC; outputs of rank 4 are, too."""
+
+    name = "tflite"
+    precisions = ("fp32", "fp16")
+    runtime = "litert"
+
+    def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
+        from ._tflite_lowering import Lowering
+        from ._tflite_ops import lower
+        from ._tflite_passes import fold_flatten
+        from ._tflite_storage import STORAGES
+
+        graph = fold_flatten(graph)
+        lowering = Lowering(graph, STORAGES[precision])
+        for node in graph.nodes:
+            tensor = lower(lowering, node)
+            if tensor is not None:
+                lowering.tensors[node.name] = tensor
+        lowering.file.write(
+            path,
+            name=graph.name,
+            inputs={name: lowering.read(name) for name in graph.inputs},
+            outputs={name: lowering.read(name) for name in graph.outputs},
+            about=metadata,
+        )
+
+    def layout(self, nchw: Array) -> Array:
+        import numpy as np
+
+        return np.ascontiguousarray(nchw.transpose(0, 2, 3, 1) if nchw.ndim == 4 else nchw)
+
+    def inspect(self, path: Path) -> FileSummary:
+        from ._tflite_inspect import inspect
+
+        return inspect(path)
+
+
+ADAPTER: Converter = TfliteConverter()
