@@ -1,0 +1,145 @@
+"""Estimators over the launches of a measurement, computed when they are read and never stored.
+
+The unit of replication is the launch: the runs of one process share its memory layout, its place on the cores
+and the load of its moment, so the spread between launches is an order of magnitude above what the runs within
+one suggest (Kalibera & Jones 2013, "Rigorous benchmarking in reasonable time", section 4). An interval over
+pooled runs would claim a certainty that is not there.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeeff.values import Launch, Measurement
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval and the level that it really has, which few launches keep below 95 %."""
+
+    low: float
+    high: float
+    level: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """What the launches of a measurement say of the latency. None: too few launches to say it.
+
+    `spread` is the standard deviation between the launches' medians over their mean.
+    """
+
+    launches: int
+    failed: int
+    samples: int
+    median_s: float | None = None
+    interval: Interval | None = None
+    p90_s: float | None = None
+    spread: float | None = None
+
+    @property
+    def relative_half_width(self) -> float | None:
+        """The interval's half-width over the median."""
+        if self.interval is None or not self.median_s:
+            return None
+        return self.interval.half_width / self.median_s
+
+
+def succeeded(measurement: Measurement) -> tuple[Launch, ...]:
+    """The launches that gave samples, in the order in which they ran."""
+    return tuple(launch for launch in measurement.launches if launch.error is None and launch.samples_ns)
+
+
+def launch_medians_s(measurement: Measurement) -> list[float]:
+    """The median latency of each launch that succeeded, in seconds."""
+    return [statistics.median(launch.samples_ns) / 1e9 for launch in succeeded(measurement)]
+
+
+def latency(measurement: Measurement) -> Latency:
+    """The latency's estimates; the median is the median of the launches' medians."""
+    good = succeeded(measurement)
+    failed = len(measurement.launches) - len(good)
+    if not good:
+        return Latency(0, failed, 0)
+    medians = launch_medians_s(measurement)
+    return Latency(
+        launches=len(good),
+        failed=failed,
+        samples=sum(len(launch.samples_ns) for launch in good),
+        median_s=statistics.median(medians),
+        interval=median_interval(medians),
+        p90_s=pooled_quantile([launch.samples_ns for launch in good], 0.9) / 1e9,
+        spread=statistics.stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
+    )
+
+
+def median_interval(values: Sequence[float], level: float = CONFIDENCE) -> Interval | None:
+    """A distribution-free confidence interval of the population's median.
+
+    The k-th value from either end covers the median with the probability 1 - 2 P(Binomial(n, 1/2) < k). Between
+    the widest such interval that is still below `level` and the next wider one it is interpolated as in
+    Hettmansperger & Sheather 1986, "Confidence intervals based on interpolated order statistics", equation 2.
+    Fewer than six values cannot reach 95 %: the whole range is returned with its own level, 1 - 2^(1 - n).
+
+    Returns:
+        None for fewer than two values, which say nothing of their spread.
+    """
+    ordered = sorted(values)
+    n = len(ordered)
+    if n < 2:
+        return None
+    widest = _coverage(n, 1)
+    if widest < level:
+        return Interval(ordered[0], ordered[-1], widest)
+    k = 1
+    while _coverage(n, k + 1) >= level:
+        k += 1
+    outer, inner = _coverage(n, k), _coverage(n, k + 1)
+    excess = (outer - level) / (outer - inner)
+    weight = (n - k) * excess / (k + (n - 2 * k) * excess)
+    low = (1 - weight) * ordered[k - 1] + weight * ordered[k]
+    high = (1 - weight) * ordered[n - k] + weight * ordered[n - k - 1]
+    return Interval(low, high, level)
+
+
+def _coverage(n: int, k: int) -> float:
+    """How often the k-th smallest and k-th largest of n values enclose the population's median."""
+    return 1 - 2 * sum(math.comb(n, i) for i in range(k)) / (1 << n)
+
+
+def pooled_quantile(groups: Sequence[Sequence[int]], fraction: float) -> int:
+    """The smallest sample that at least `fraction` of the samples do not exceed, each group weighing the same.
+
+    A launch that had time for more runs does not count for more.
+    """
+    weighted = sorted((sample, 1 / len(group)) for group in groups for sample in group)
+    # The least bit below, since the weights' sum rounds.
+    target = fraction * len(groups) * (1 - 1e-9)
+    total = 0.0
+    for sample, weight in weighted:
+        total += weight
+        if total >= target:
+            return sample
+    raise ValueError("no samples")
+
+
+def trend_z(values: Sequence[float]) -> float:
+    """Mann-Kendall's test for a trend over time, as a standard normal score; positive when the values rise.
+
+    Mann 1945, "Nonparametric tests against trend"; the variance is the one without ties.
+    """
+    n = len(values)
+    if n < 2:
+        return 0.0
+    rises = sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1 :])
+    corrected = rises - (rises > 0) + (rises < 0)
+    return corrected / math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
