@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeeff.graph import Graph
-    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Variant
+    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Variant, WeightsSource
 
     Array = NDArray[np.generic]
 
@@ -45,7 +45,13 @@ class ModelFamily(Protocol):
         """
 
     def layouts(self, variant: Variant) -> Mapping[str, Mapping[str, str]]:
-        """For each layout of weights that people have ("timm", "torchvision", ...): foreign key -> our key."""
+        """For each layout of weights that people have ("timm", "torchvision", ...): foreign key -> our key.
+
+        Our own keys are among them, as "edgeeff". The classifier is called "classifier" there.
+        """
+
+    def source(self, variant: Variant) -> WeightsSource | None:
+        """Where trained weights that fit this member are to be had."""
 
 
 @runtime_checkable

@@ -54,6 +54,20 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsSource:
+    """Where trained weights of a network are to be had: in an installed package, on the Hugging Face hub, or both.
+
+    `revision` is a whole commit hash, so what it names never changes; `sha256` is checked where it is known.
+    """
+
+    package: str | None = None
+    repository: str | None = None
+    revision: str | None = None
+    file: str = "model.safetensors"
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TensorSpec:
     """Name, element type ("float32", "int8" ...) and shape of an input or output.
 
@@ -145,6 +159,8 @@ class DeviceState:
     governors: tuple[str, ...] | None = None
     cpu_frequency_khz: tuple[int, ...] | None = None
     cpu_frequency_limit_khz: tuple[int, ...] | None = None
+    cpu_frequency_max_khz: tuple[int, ...] | None = None
+    """What the hardware can do; a limit below it means that the clock is capped."""
     temperature_c: float | None = None
     load_1min: float | None = None
     memory_available_bytes: int | None = None
