@@ -1,0 +1,48 @@
+"""onnxruntime on the CPU. Outputs are computed here, in this process; latency is taken by the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.errors import MissingExtraError
+from edgeeff.protocols import Runtime
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array
+
+
+class OnnxRuntime:
+    """onnxruntime's CPU execution provider."""
+
+    name = "onnxruntime"
+    formats = ("onnx",)
+    runner = Path(__file__).with_name("_runner.py")
+
+    def version(self) -> str:
+        return str(_module().__version__)
+
+    def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
+        onnxruntime = _module()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: what it warns of, it also handles
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = [tensor.name for tensor in session.get_inputs()]
+        outputs: list[Array] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return outputs
+
+    def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
+        """The outputs alone: with one provider there is no fallback, and parity judges the optimised graph itself."""
+        return self.infer(path, inputs), ()
+
+
+def _module() -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("onnxruntime", "onnx", "running ONNX files") from error
+    return onnxruntime
+
+
+ADAPTER: Runtime = OnnxRuntime()
