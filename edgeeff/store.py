@@ -1,0 +1,163 @@
+"""Results on disk: JSON lines that are only ever appended to, one file a session.
+
+A file is `<UTC time>-<session>.jsonl`. Its lines are records:
+
+    {"record": "session", "schema": 1, "session": ..., "tool_version": ...}          first, once
+    {"record": "measurement", ...}   what is measured where: `values.Measurement` without its launches
+    {"record": "launch", "measurement": <id>, ...}                                    a `values.Launch`, as it ends
+
+A measurement's record comes before those of its launches; launches of several measurements alternate. Each line is
+on the disk before the next launch starts, so a killed run loses the launch that it was in.
+
+Schema history. A field may be added without a new number: readers ignore what they do not know, and what is
+absent is unknown.
+    1  2026-11  the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgeeff.codec import decode, encode
+from edgeeff.errors import EdgeeffError, UsageError
+from edgeeff.files import cannot_read, cannot_write
+from edgeeff.values import Launch, Measurement
+
+SCHEMA = 1
+
+
+class Writer:
+    """Writes one session's file, which appears with its first measurement.
+
+    Args:
+        folder: made where it is not there.
+        session: the session's id.
+        tool_version: edgeeff's.
+
+    Every method raises UsageError where the folder cannot be written or the disk is full; what was written
+    before stays, and stays readable.
+    """
+
+    def __init__(self, folder: Path, session: str, tool_version: str) -> None:
+        self.path = folder / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{session}.jsonl"
+        self._header = {"record": "session", "schema": SCHEMA, "session": session, "tool_version": tool_version}
+        self._handle: int | None = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def measurement(self, measurement: Measurement) -> None:
+        """Appends what is going to be measured."""
+        fields = encode(replace(measurement, launches=()))
+        del fields["launches"]
+        self._append({"record": "measurement", **fields})
+
+    def launch(self, measurement: Measurement, launch: Launch) -> None:
+        """Appends one launch of a measurement."""
+        self._append({"record": "launch", "measurement": measurement.id, **encode(launch)})
+
+    def _append(self, record: dict[str, Any]) -> None:
+        try:
+            if self._handle is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+                self._write_line(self._handle, self._header)
+            self._write_line(self._handle, record)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    @staticmethod
+    def _write_line(handle: int, record: dict[str, Any]) -> None:
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        before = os.fstat(handle).st_size
+        try:
+            while line:
+                line = line[os.write(handle, line) :]
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, before)  # half a line is of no use to any reader
+            raise
+
+
+def read(path: Path) -> list[Measurement]:
+    """The measurements of a results file, or of all files of a folder, the oldest first.
+
+    A last line without its end is what a killed writer leaves, and is passed over.
+
+    Raises:
+        UsageError: no such file, not a results file, damaged, or from a later edgeeff.
+    """
+    try:
+        files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        return [measurement for file in files for measurement in _parse(file, file.read_bytes())]
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def _parse(path: Path, content: bytes) -> list[Measurement]:
+    measurements: dict[str, Measurement] = {}
+    launches: dict[str, list[Launch]] = {}
+    for number, record in _records(path, content):
+        try:
+            if record["record"] == "measurement":
+                measurement = decode(Measurement, record)
+                measurements[measurement.id] = measurement
+                launches[measurement.id] = []
+            elif record["record"] == "launch":
+                launches[record["measurement"]].append(decode(Launch, record))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, number, str(error)) from error
+    return [replace(measurement, launches=tuple(launches[key])) for key, measurement in measurements.items()]
+
+
+def _records(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The complete lines behind the header, numbered as an editor does."""
+    lines = content.split(b"\n")[:-1]
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _foreign(path) if number == 1 else _damaged(path, number, "not JSON") from error
+        if number == 1:
+            _check_header(path, record)
+        elif not isinstance(record, dict):
+            raise _damaged(path, number, "not an object")
+        else:
+            yield number, record
+    if not lines and content:
+        raise _foreign(path)
+
+
+def _check_header(path: Path, record: Any) -> None:
+    schema = record.get("schema") if isinstance(record, dict) and record.get("record") == "session" else None
+    if type(schema) is not int:
+        raise _foreign(path)
+    if schema > SCHEMA:
+        raise UsageError(
+            f"{path} was written by a later edgeeff: schema {schema}, this one reads up to {SCHEMA}",
+            "pip install --upgrade edgeeff",
+        )
+
+
+def _foreign(path: Path) -> EdgeeffError:
+    return UsageError(
+        f"{path} is not a results file of edgeeff", "results are the .jsonl files that edgeeff bench writes"
+    )
+
+
+def _damaged(path: Path, number: int, what: str) -> EdgeeffError:
+    return UsageError(f"{path}, line {number} is damaged: {what}", "delete that line to read the others")
