@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeeff.models.efficientnet import PAPER
+from edgeeff.models.efficientnet_lite import REFERENCE as _LITE
 from edgeeff.values import Accuracy
 
-_EFFICIENTNET = "Tan & Le 2019, arXiv 1905.11946, Table 4"
-_LITE = "EfficientNet-Lite README, github.com/tensorflow/tpu, models/official/efficientnet/lite"
+_EFFICIENTNET = f"{PAPER}, Table 4"
 _MNASNET = "Tan et al. 2019, arXiv 1807.11626, Table 1"
 _MOBILENET_V3 = "Howard et al. 2019, arXiv 1905.02244, Table 3"
 _LEADERBOARD = "public leaderboard of LiteRT 2.2.0, 2026-09"

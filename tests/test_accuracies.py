@@ -13,12 +13,12 @@ from edgeeff.values import Accuracy, DeviceInfo, Measurement, Normalisation, Var
 
 LITE0 = Variant(
     "lite0", "efficientnet_lite", 1.0, 1.0, 224, 0.2, Normalisation((0.5,) * 3, (0.5,) * 3), "README",
-    published=Accuracy(0.751, "README", "published"),
+    macs=385_187_552, published=Accuracy(0.751, "README", "published"),
 )  # fmt: skip
-VARIANTS = {"lite0": LITE0, "own": replace(LITE0, name="own", published=None)}
+VARIANTS = {"lite0": LITE0, "own": replace(LITE0, name="own", macs=None, published=None)}
 HOST = DeviceInfo("host", "host", None, None, None, None, None, None)
 FILE = Measurement(
-    "m1", "s1", "artifacts/lite0-fp32.tflite", "ab" * 32, 1, "tflite", "fp32", "lite0", "wheel 0.1.0", 224, 385_000_000,
+    "m1", "s1", "artifacts/lite0-fp32.tflite", "ab" * 32, 1, "tflite", "fp32", "lite0", "wheel 0.1.0", 224, 385_187_552,
     4_652_008, "litert", 1, "cpu", HOST, "0.1.0", 1.79e9, 0,
 )  # fmt: skip
 
@@ -38,10 +38,12 @@ def top1(measurement: Measurement, *entries: GivenAccuracy) -> tuple[float | Non
     ({"precision": "dynamic"}, None, "unknown: none is published for lite0 in dynamic; give --accuracy"),
     ({"precision": "int8", "variant": "own"}, None, "unknown: none is published for own in int8; give --accuracy"),
     ({"variant": "own"}, None, "unknown: none is published for own in fp32; give --accuracy"),
+    ({"macs": 383_919_272}, None, "unknown: another number of classes or another resolution, 383,919,272 multiply-adds "
+                                  "where the published lite0 has 385,187,552; give --accuracy"),
     ({"variant": None}, None, "unknown: the file is of no variant that edgeeff knows; give --accuracy"),
 ])  # fmt: skip
 def test_published_is_claimed_for_its_own_precision_only(
-    changes: dict[str, str | None], expected: float | None, note: str
+    changes: dict[str, str | int | None], expected: float | None, note: str
 ) -> None:
     assert top1(replace(FILE, **changes)) == (expected, note)
 

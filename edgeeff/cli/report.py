@@ -12,7 +12,7 @@ from edgeeff import registry, store
 from edgeeff.cli._shared import json_option, say
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
-from edgeeff.objective import TARGET_MACS, TARGET_S, Exponents, parse_exponents
+from edgeeff.objective import TARGET_S, parse_exponents
 from edgeeff.report import to_csv, to_json, to_markdown, to_text
 from edgeeff.report.accuracies import read_accuracies
 from edgeeff.report.build import Inputs, build
@@ -27,40 +27,25 @@ RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-class Macs(click.ParamType):
-    """A number of multiply-adds: 400M, 0.4G, 400e6."""
-
-    name = "multiply-adds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGB]?)\s*", str(value), re.IGNORECASE)
-        units = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
-        try:
-            macs = float(found[1]) * units[found[2].lower()] if found else 0.0
-        except ValueError:
-            macs = 0.0
-        if not 0 < macs < float("inf"):
-            raise UsageError(f"--target-macs must be a number of multiply-adds above 0, not {value!r}", "say 400M")
-        return macs
-
-
-class W(click.ParamType):
-    """The exponents of the objective."""
-
-    name = "soft|hard|w|alpha,beta"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Exponents:
-        return value if isinstance(value, Exponents) else parse_exponents(str(value))
+def parse_macs(text: str) -> float:
+    """Reads a number of multiply-adds: 400M, 0.4G, 400e6."""
+    units = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)([kmgb]?)", text.strip().lower())
+    try:
+        macs = float(found[1]) * units[found[2]] if found else 0.0
+    except ValueError:
+        macs = 0.0
+    if not 0 < macs < float("inf"):
+        raise UsageError(f"--target-macs must be a number of multiply-adds above 0, not {text!r}", "say 400M")
+    return macs
 
 
 @click.command("report")
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--target-ms", type=float, default=TARGET_S * 1e3, show_default=True, help="T: the latency to aim at.")
+@click.option("--target-macs", default="400M", show_default=True, help="T in multiply-adds: EfficientNet-B0's is 400M.")
 @click.option(
-    "--target-macs", type=Macs(), default=f"{TARGET_MACS // 1_000_000}M", show_default=True, help="T in multiply-adds."
-)
-@click.option(
-    "--w", "exponents", type=W(), default="soft", show_default=True, help="What ranks: soft is -0.07, hard is 0,-1."
+    "--w", default="soft", show_default=True, help="What ranks: soft (-0.07), hard (0,-1), a number, or alpha,beta."
 )
 @click.option(
     "--accuracy",
@@ -74,8 +59,8 @@ class W(click.ParamType):
 def report(
     results: tuple[Path, ...],
     target_ms: float,
-    target_macs: float,
-    exponents: Exponents,
+    target_macs: str,
+    w: str,
     accuracy: Path | None,
     form: str,
     as_json: bool,
@@ -88,12 +73,12 @@ def report(
     """
     if not 0 < target_ms < float("inf"):
         raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}", "MnasNet's is 75")
+    settings = Settings(target_ms / 1e3, parse_macs(target_macs), parse_exponents(w))
+    given = read_accuracies(accuracy) if accuracy else ()
     measurements = _read(results or (Path("results"),))
     variants = {name: variant for family in registry.families().values() for name, variant in family.variants.items()}
-    inputs = Inputs(variants, read_accuracies(accuracy) if accuracy else ())
-    text = RENDERERS["json" if as_json else form](
-        build(measurements, inputs, Settings(target_ms / 1e3, target_macs, exponents))
-    )
+    render = RENDERERS["json" if as_json else form]
+    text = render(build(measurements, Inputs(variants, given), settings))
     if out is None:
         click.echo(text, nl=False)
         return

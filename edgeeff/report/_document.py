@@ -42,7 +42,7 @@ def document(report: Report) -> Iterator[Section]:
     if notes:
         yield Section("Notes", lines=tuple(notes))
     several = len(report.groups) > 1
-    verdicts = [f"{group.title}: {group.verdict}" if several else group.verdict for group in report.groups]
+    verdicts = [f"{group.short_title}: {group.verdict}" if several else group.verdict for group in report.groups]
     yield Section("Verdict", lines=tuple(verdicts))
 
 

@@ -36,8 +36,10 @@ def verdict(group: Group, settings: Settings) -> str:
         *_rivals(ranked, settings.exponents.name),
         *_alternative(ranked, target),
     ]
-    if any(row.accuracy is not None and row.accuracy.provenance != "measured" for row in ranked):
-        sentences.append("Accuracies are published ones, not measured on these files.")
+    published = [row for row in ranked if row.accuracy is not None and row.accuracy.provenance == "published"]
+    if published:
+        which = "Accuracies" if len(published) == len(ranked) else f"{len(published)} of {len(ranked)} accuracies"
+        sentences.append(f"{which} are published ones, not measured on these files.")
     return " ".join(sentences)
 
 

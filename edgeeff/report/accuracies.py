@@ -166,6 +166,9 @@ def _published(measurement: Measurement, variants: Mapping[str, Variant]) -> Cla
     if name is None:
         return Claim(None, "unknown: the file is of no variant that edgeeff knows; give --accuracy")
     variant = variants.get(name)
+    if variant and measurement.macs and variant.macs and measurement.macs != variant.macs:
+        found = f"{measurement.macs:,} multiply-adds where the published {name} has {variant.macs:,}"
+        return Claim(None, f"unknown: another number of classes or another resolution, {found}; give --accuracy")
     float_accuracy = variant.published if variant else None
     accuracy = float_accuracy if precision in ("fp32", "fp16") else None
     if precision == "int8":

@@ -92,7 +92,16 @@ class Group:
         parts = [f"{device.name}: {device.model or 'unknown model'}", device.os or "unknown system"]
         parts += [f"kernel {device.kernel}"] if device.kernel else []
         parts += ["emulated"] if device.emulated else []
-        return ", ".join([*parts, f"{self.threads} thread{'s' if self.threads != 1 else ''}"])
+        return ", ".join([*parts, self._threads])
+
+    @property
+    def short_title(self) -> str:
+        """ "host, 4 threads"."""
+        return f"{self.device.name}, {self._threads}"
+
+    @property
+    def _threads(self) -> str:
+        return f"{self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
