@@ -34,62 +34,61 @@ SCHEMA = 1
 
 
 class Writer:
-    """Writes one session's file, which appears with its first measurement.
+    """Writes one session's file, as a context; a file without a launch is not left behind.
 
     Args:
         folder: made where it is not there.
         session: the session's id.
         tool_version: edgeeff's.
 
-    Every method raises UsageError where the folder cannot be written or the disk is full; what was written
-    before stays, and stays readable.
+    Raises:
+        UsageError: from every method, where the folder cannot be written or the disk is full; what was written
+            before stays, and stays readable.
     """
 
     def __init__(self, folder: Path, session: str, tool_version: str) -> None:
         self.path = folder / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{session}.jsonl"
         self._header = {"record": "session", "schema": SCHEMA, "session": session, "tool_version": tool_version}
-        self._handle: int | None = None
+        self._handle = -1
+        self._known: set[str] = set()
 
     def __enter__(self) -> Writer:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+            self._append(self._header)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-    def measurement(self, measurement: Measurement) -> None:
-        """Appends what is going to be measured."""
-        fields = encode(replace(measurement, launches=()))
-        del fields["launches"]
-        self._append({"record": "measurement", **fields})
+        os.close(self._handle)
+        if not self._known:
+            self.path.unlink(missing_ok=True)
 
     def launch(self, measurement: Measurement, launch: Launch) -> None:
-        """Appends one launch of a measurement."""
-        self._append({"record": "launch", "measurement": measurement.id, **encode(launch)})
-
-    def _append(self, record: dict[str, Any]) -> None:
+        """Appends one launch, and before the first of its measurement what is measured."""
         try:
-            if self._handle is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
-                self._write_line(self._handle, self._header)
-            self._write_line(self._handle, record)
+            if measurement.id not in self._known:
+                fields = encode(replace(measurement, launches=()))
+                del fields["launches"]
+                self._append({"record": "measurement", **fields})
+                self._known.add(measurement.id)
+            self._append({"record": "launch", "measurement": measurement.id, **encode(launch)})
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    @staticmethod
-    def _write_line(handle: int, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        before = os.fstat(handle).st_size
+        before = os.fstat(self._handle).st_size
         try:
             while line:
-                line = line[os.write(handle, line) :]
-            os.fsync(handle)
+                line = line[os.write(self._handle, line) :]
+            os.fsync(self._handle)
         except OSError:
-            os.ftruncate(handle, before)  # half a line is of no use to any reader
+            os.ftruncate(self._handle, before)  # half a line is of no use to any reader
             raise
 
 

@@ -1,0 +1,133 @@
+"""Model files -> the cases of a session: each file in each runtime that was asked for, with each number of threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from edgeeff import __version__, registry
+from edgeeff.artifacts import read_manifest
+from edgeeff.errors import UsageError, unknown_name
+from edgeeff.files import sha256_of
+from edgeeff.harness import Policy
+from edgeeff.launch import Case
+from edgeeff.protocols import Device, Runtime
+from edgeeff.values import DeviceInfo, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How files are to be timed.
+
+    Args:
+        runtimes: by name; empty takes the default one of each format.
+        shapes: input name -> shape, for inputs that a file leaves open.
+    """
+
+    session: str
+    runtimes: Sequence[str] = ()
+    threads: Sequence[int] = (1,)
+    accelerator: str = "cpu"
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    seed: int = 0
+    policy: Policy = field(default_factory=Policy)
+
+
+def build_cases(paths: Sequence[Path], device: Device, wanted: Wanted) -> list[Case]:
+    """Reads what the files say of themselves, and checks all that can be checked before time is spent.
+
+    Raises:
+        UsageError: a file is missing or foreign, no runtime that was asked for runs it, or the device has no such
+            accelerator.
+        MissingExtraError: a runtime is not installed on this machine, where it is to be used.
+    """
+    if wanted.accelerator not in device.accelerators:
+        raise unknown_name(f"accelerator of {device.name}", wanted.accelerator, device.accelerators)
+    info = device.info()
+    cases: list[Case] = []
+    for path in dict.fromkeys(paths):
+        common = _measurement(path, info, wanted)
+        for runtime in _runtimes(path, common.format, wanted.runtimes):
+            if info.kind == "host":
+                runtime.version()
+            for threads in dict.fromkeys(wanted.threads):
+                name = f"{wanted.session}-{len(cases)}"
+                measurement = replace(common, id=name, runtime=runtime.name, threads=threads)
+                cases.append(Case(measurement, path, runtime, wanted.shapes))
+    return cases
+
+
+def model_files(folder: Path, runtimes: Sequence[str]) -> list[Path]:
+    """The model files of a folder that one of these runtimes runs, or any runtime where none is named."""
+    chosen = [registry.runtime(name) for name in runtimes] or registry.runtimes().values()
+    suffixes = {f".{name}" for runtime in chosen for name in runtime.formats}
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
+
+
+def format_of(path: Path) -> str:
+    """The format by the file's suffix.
+
+    Raises:
+        UsageError: there is no such file, or no format has its suffix.
+    """
+    known = registry.converters()
+    name = path.suffix[1:].lower()
+    if not path.exists():
+        raise UsageError(f"there is no file {path}", "edgeeff convert writes model files into ./artifacts")
+    if name not in known:
+        raise UsageError(
+            f"cannot tell the format of {path} by its suffix {path.suffix!r}",
+            f"rename it to one of {', '.join(f'.{format_name}' for format_name in sorted(known))}",
+        )
+    return name
+
+
+def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
+    """What all cases of a file share, by its manifest or else by the file itself; the rest is left empty."""
+    format_name = format_of(path)
+    manifest = read_manifest(path)
+    known = manifest or registry.converter(format_name).inspect(path)
+    return Measurement(
+        id="",
+        session=wanted.session,
+        path=str(path),
+        sha256=manifest.sha256 if manifest else sha256_of(path),
+        size_bytes=path.stat().st_size,
+        format=format_name,
+        precision=known.precision,
+        variant=manifest.variant if manifest else None,
+        weights=manifest.weights if manifest else None,
+        resolution=manifest.resolution if manifest else None,
+        macs=known.macs,
+        parameters=known.parameters,
+        runtime="",
+        threads=0,
+        accelerator=wanted.accelerator,
+        device=device,
+        tool_version=__version__,
+        created_unix_s=time.time(),
+        seed=wanted.seed,
+        context=_settings(wanted),
+    )
+
+
+def _settings(wanted: Wanted) -> dict[str, str]:
+    policy = asdict(wanted.policy)
+    launch = policy.pop("launch")
+    shapes = {f"shape:{name}": "x".join(map(str, shape)) for name, shape in wanted.shapes.items()}
+    return {name: str(value) for name, value in {**policy, **launch}.items()} | shapes
+
+
+def _runtimes(path: Path, format_name: str, names: Sequence[str]) -> Iterator[Runtime]:
+    if not names:
+        yield registry.runtime_for(format_name)
+        return
+    fitting = [r for r in map(registry.runtime, dict.fromkeys(names)) if format_name in r.formats]
+    if not fitting:
+        able = [runtime.name for runtime in registry.runtimes().values() if format_name in runtime.formats]
+        raise UsageError(
+            f"{' and '.join(names)} cannot run {path}: it is {format_name}", f"take --runtime {' or '.join(able)}"
+        )
+    yield from fitting

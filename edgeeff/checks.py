@@ -1,0 +1,220 @@
+"""What the reader of a measurement must know of it, as values with a remedy each.
+
+Everything is judged by the measurement alone, so a stored one says the same as a fresh one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from edgeeff import stats
+from edgeeff.harness import MIN_LAUNCHES
+from edgeeff.values import Caveat, DeviceState, Launch, Measurement
+
+PRESSURE_PERCENT = 10.0
+"""Percent of time in which something waited for a core; a quiet machine shows below 2."""
+
+PREEMPTED_SHARE = 0.25
+"""Involuntary context switches for each run and thread; a quiet machine shows 0.01 to 0.02."""
+
+STEAL_SHARE = 0.01
+"""Of a core's time, taken by the hypervisor."""
+
+LOW_MEMORY_SHARE = 0.05
+"""Of the machine's memory; below it the system drops the model's pages and reads them again."""
+
+TREND_Z = 2.58
+"""Mann-Kendall's score that chance alone exceeds once in a hundred times."""
+
+TREND_CHANGE = 0.03
+"""Least relative change from the first to the second half that a trend must make to matter."""
+
+
+def caveats(measurement: Measurement) -> tuple[Caveat, ...]:
+    """All that is worth knowing about a measurement, the gravest first."""
+    found: list[Caveat] = []
+    for check in (_failed, _fallback, _emulated, _precision, _noise, _trend, _memory, _threads, _clock, _weights):
+        found.extend(check(measurement))
+    return tuple(found)
+
+
+def _failed(m: Measurement) -> Iterator[Caveat]:
+    errors = [launch.error for launch in m.launches if launch.error is not None]
+    if errors:
+        yield Caveat(
+            "launches-failed",
+            f"{len(errors)} of {len(m.launches)} launches failed: {errors[-1]}",
+            "correct the cause and bench the file again",
+        )
+
+
+def _fallback(m: Measurement) -> Iterator[Caveat]:
+    for launch in stats.succeeded(m):
+        if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
+            yield Caveat(
+                "fallback",
+                f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the "
+                f"{launch.delegate or m.accelerator} delegate, and the runtime does not tell",
+                "convert the network with edgeeff convert, whose files one delegate covers",
+            )
+            return
+
+
+def _emulated(m: Measurement) -> Iterator[Caveat]:
+    if m.device.emulated:
+        yield Caveat(
+            "emulated",
+            f"{m.device.name} is emulated: its times say nothing of real hardware",
+            "bench on the device itself: --device",
+        )
+
+
+def _precision(m: Measurement) -> Iterator[Caveat]:
+    latency = stats.latency(m)
+    target, half_width = _number(m.context.get("precision_target")), latency.relative_half_width
+    if 0 < latency.launches < MIN_LAUNCHES:
+        level = latency.interval.level if latency.interval else 0.0
+        yield Caveat(
+            "few-launches",
+            f"{latency.launches} launches give an interval of {level:.0%} confidence at most, not 95 %",
+            "give it more time: --seconds",
+        )
+    elif target is not None and half_width is not None and half_width > target:
+        yield Caveat(
+            "imprecise",
+            f"the interval is +-{half_width:.1%} of the median; the target is {target:.1%}",
+            "give it more time with --seconds, or a wider target with --precision-target",
+        )
+
+
+def _noise(m: Measurement) -> Iterator[Caveat]:
+    evidence = list(_noise_evidence(m))
+    if evidence:
+        yield Caveat(
+            "noisy",
+            f"the machine was not quiet: {'; '.join(evidence)}",
+            "stop other programs, or give it more time: --seconds",
+        )
+
+
+def _noise_evidence(m: Measurement) -> Iterator[str]:
+    launches = stats.succeeded(m)
+    before = [launch.state_before for launch in launches if launch.state_before is not None]
+    cores = m.device.cpu_count
+    loads = [state.load_1min for state in before if state.load_1min is not None]
+    # Our own launches make up to `threads` of the load.
+    if loads and cores and max(loads) > cores + m.threads:
+        yield f"load {max(loads):.1f} on {cores} cores"
+    pressures = [state.cpu_pressure_avg10 for state in before if state.cpu_pressure_avg10 is not None]
+    # More threads than cores wait for one another, which is no other program's fault.
+    if pressures and max(pressures) > PRESSURE_PERCENT and (cores is None or m.threads <= cores):
+        yield f"programs waited for a core {max(pressures):.0f} % of the time"
+    counted = [launch for launch in launches if launch.involuntary_switches is not None]
+    switches = sum(launch.involuntary_switches or 0 for launch in counted)
+    runs = sum(len(launch.samples_ns) for launch in counted)
+    if runs and switches > PREEMPTED_SHARE * runs * m.threads and (cores is None or m.threads < cores):
+        yield f"{switches} preemptions in {runs} runs"
+    stolen = _stolen_share(launches)
+    if stolen is not None and stolen > STEAL_SHARE:
+        yield f"the hypervisor took {stolen:.0%} of a core's time"
+
+
+def _stolen_share(launches: Sequence[Launch]) -> float | None:
+    """Of one core's time between the first and the last launch; a tick is 10 ms wherever Linux reports steal."""
+    seen = [
+        (launch.started_unix_s, launch.state_before.steal_ticks)
+        for launch in launches
+        if launch.state_before is not None and launch.state_before.steal_ticks is not None
+    ]
+    if len(seen) < 2 or seen[-1][0] <= seen[0][0]:
+        return None
+    return (seen[-1][1] - seen[0][1]) * 0.01 / (seen[-1][0] - seen[0][0])
+
+
+def _trend(m: Measurement) -> Iterator[Caveat]:
+    medians = stats.launch_medians_s(m)
+    half = len(medians) // 2
+    if half == 0 or abs(stats.trend_z(medians)) < TREND_Z:
+        return
+    change = sum(medians[-half:]) / max(sum(medians[:half]), 1e-12) - 1
+    if abs(change) > TREND_CHANGE:
+        yield Caveat(
+            "trend",
+            f"later launches are {abs(change):.1%} {'slower' if change > 0 else 'faster'} than earlier ones",
+            "let the device come to rest (and cool), then bench again, longer: --seconds",
+        )
+
+
+def _memory(m: Measurement) -> Iterator[Caveat]:
+    total = m.device.memory_bytes
+    free = [state.memory_available_bytes for state in _states(m) if state.memory_available_bytes is not None]
+    if total and free and min(free) < LOW_MEMORY_SHARE * total:
+        yield Caveat(
+            "memory-low",
+            f"only {min(free) / 1e6:.0f} MB of memory were left: the model's pages may have been read from disk again",
+            "stop other programs and bench again",
+        )
+
+
+def _threads(m: Measurement) -> Iterator[Caveat]:
+    if m.device.cpu_count is not None and m.threads > m.device.cpu_count:
+        yield Caveat(
+            "threads",
+            f"{m.threads} threads share {m.device.cpu_count} cores",
+            f"take --threads {m.device.cpu_count} or fewer",
+        )
+
+
+def _clock(m: Measurement) -> Iterator[Caveat]:
+    states = list(_states(m))
+    if not states:
+        return
+    if any(_capped(state) for state in states):
+        yield Caveat(
+            "throttled",
+            "the clock is capped below what the hardware can do: too hot, low power, or set so",
+            "cool the device, plug it in, and bench again",
+        )
+    governors = {name for state in states for name in state.governors or ()}
+    if governors - {"performance"}:
+        yield Caveat(
+            "governor",
+            f"the frequency governor is {', '.join(sorted(governors))}: the clock follows the load",
+            "sudo cpupower frequency-set --governor performance",
+        )
+    if all(state.cpu_frequency_limit_khz is None and state.temperature_c is None for state in states):
+        yield Caveat(
+            "clock-unknown",
+            "neither clock nor temperature can be read here: throttling would go unseen",
+            "bench on the hardware itself rather than in a virtual machine, or repeat and compare with edgeeff report",
+        )
+
+
+def _capped(state: DeviceState) -> bool:
+    limits, highest = state.cpu_frequency_limit_khz, state.cpu_frequency_max_khz
+    return limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
+
+
+def _weights(m: Measurement) -> Iterator[Caveat]:
+    if m.weights is not None and m.weights.startswith("random"):
+        yield Caveat(
+            "random-weights",
+            "the weights are random: latency, size and multiply-adds hold, accuracy does not",
+            "edgeeff convert --weights pretrained",
+        )
+
+
+def _states(m: Measurement) -> Iterator[DeviceState]:
+    for launch in m.launches:
+        for state in (launch.state_before, launch.state_after):
+            if state is not None:
+                yield state
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
