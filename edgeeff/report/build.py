@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeeff import published, stats
+from edgeeff import checks, published, stats
 from edgeeff.objective import HARD, SOFT, objective, scored, winners
 from edgeeff.published import PublishedLatency
 from edgeeff.report._flops import correlations
@@ -13,7 +13,7 @@ from edgeeff.report._verdict import verdict
 from edgeeff.report.accuracies import Claim, GivenAccuracy, claim
 from edgeeff.report.values import Group, Meets, Report, Row, Settings
 from edgeeff.stats import Latency
-from edgeeff.values import DeviceInfo, Measurement, Variant
+from edgeeff.values import Caveat, DeviceInfo, Measurement, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +136,18 @@ def _published(rows: Sequence[Row]) -> Iterable[tuple[PublishedLatency, Row | No
 
 
 def _notes(rows: Sequence[Row]) -> Iterable[str]:
+    """One for each kind of caveat, with the first row that has it; and whether the rows are of one session."""
+    found: dict[str, list[tuple[Row, Caveat]]] = {}
     for row in rows:
-        errors = [launch.error for launch in row.measurement.launches if launch.error]
-        if row.latency.failed:
-            why = f": {errors[0]}" if errors else ""
-            yield f"{row.label}: {row.latency.failed} of {len(row.measurement.launches)} launches failed{why}"
-        elif row.latency.launches == 1:
-            yield f"{row.label}: one launch shows no spread, so there is no interval; bench it with more launches"
+        for caveat in checks.caveats(row.measurement):
+            found.setdefault(caveat.code, []).append((row, caveat))
+    found.pop("random-weights", None)  # the accuracies' notes say it
+    for (row, caveat), *others in found.values():
+        alike = f" ({len(others)} other row{'s' if len(others) > 1 else ''} alike)" if others else ""
+        yield f"{row.label}: {caveat.message}{alike}. Cure: {caveat.remedy}"
     sessions = {row.measurement.session for row in rows}
     if len(sessions) > 1:
         yield (
-            f"the rows come from {len(sessions)} sessions: the state of the device may have changed between them; "
-            "bench the files in one session to compare them closely"
+            f"the rows come from {len(sessions)} sessions: the state of the device may have changed between them. "
+            "Cure: bench the files in one session"
         )

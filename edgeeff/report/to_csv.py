@@ -23,5 +23,7 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     for name, value in fields.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):  # of warnings
+            yield prefix + name, " ".join(warning["code"] for warning in value)
         else:
             yield prefix + name, value

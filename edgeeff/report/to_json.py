@@ -7,8 +7,10 @@ import json
 import math
 from typing import Any
 
+from edgeeff import checks
 from edgeeff.objective import Scored
 from edgeeff.report.values import Group, Report, Row
+from edgeeff.stats import Latency
 
 DIGITS = 9
 """Significant digits of the numbers: more than is measured, fewer than where platforms' libraries differ."""
@@ -52,7 +54,7 @@ def row_fields(report: Report) -> list[dict[str, Any]]:
 
 def _row(row: Row, group: Group, number: int) -> dict[str, Any]:
     """One row; `number` is its group's place in "groups", and ranks are within the group."""
-    m, latency, interval, accuracy = row.measurement, row.latency, row.latency.interval, row.accuracy
+    m, accuracy = row.measurement, row.accuracy
     return {
         "group": number,
         "rank": row.rank,
@@ -66,13 +68,7 @@ def _row(row: Row, group: Group, number: int) -> dict[str, Any]:
         "accelerator": m.accelerator,
         "threads": m.threads,
         "device": m.device.name,
-        "latency_s": {
-            "median": latency.median_s,
-            "low": interval.low if interval else None,
-            "high": interval.high if interval else None,
-            "level": interval.level if interval else None,
-            "p90": latency.p90_s,
-        },
+        "latency_s": _latency(row.latency),
         "meets_target": row.meets_target,
         "accuracy": {
             "top1": accuracy.top1 if accuracy else None,
@@ -85,11 +81,17 @@ def _row(row: Row, group: Group, number: int) -> dict[str, Any]:
         "macs": m.macs,
         "parameters": m.parameters,
         "size_bytes": m.size_bytes,
-        "launches": latency.launches,
-        "failed_launches": latency.failed,
+        "launches": row.latency.launches,
+        "failed_launches": row.latency.failed,
         "session": m.session,
         "measurement": m.id,
+        "warnings": checks.caveats(m),
     }
+
+
+def _latency(latency: Latency) -> dict[str, float | None]:
+    interval = {name: getattr(latency.interval, name, None) for name in ("low", "high", "level")}
+    return {"median": latency.median_s, **interval, "p90": latency.p90_s}
 
 
 def _scored(score: Scored | None) -> dict[str, float | None]:
