@@ -12,18 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgeeff.errors import MissingExtraError
-
 from ._tflite_versions import minimum_runtime, operator_version
-
-try:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError as error:
-    raise MissingExtraError(error.name or "ai_edge_litert", "tflite", "writing TFLite") from error
 
 Array = NDArray[Any]
 

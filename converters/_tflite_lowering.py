@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Activation, Constant, Dense, Reshape, Shape, Weight, op_kind
 
-from ._tflite_builder import FlatbufferBuilder, schema
+from ._tflite_builder import FlatbufferBuilder
 from ._tflite_storage import Storage
 
 OPERATORS = schema.BuiltinOperator

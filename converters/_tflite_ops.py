@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Node
 from edgeeff.ops import (
@@ -25,11 +26,9 @@ from edgeeff.ops import (
     Unary,
 )
 
-from ._tflite_builder import schema
 from ._tflite_lowering import (
     ACTIVATIONS,
     NCHW_TO_NHWC,
-    NHWC_TO_NCHW,
     OPERATORS,
     Lowering,
     same_memory,

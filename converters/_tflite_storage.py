@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.errors import ConversionError
 from edgeeff.ops import Weight
 
-from ._tflite_builder import FlatbufferBuilder, schema
+from ._tflite_builder import FlatbufferBuilder
 
 
 class Storage(Protocol):

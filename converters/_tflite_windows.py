@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Node
 from edgeeff.ops import Conv2d, Pad, Padding, Pool, Shape, Unary, Weight
 
-from ._tflite_builder import schema
 from ._tflite_lowering import ACTIVATIONS, OPERATORS, Lowering, stored_shape
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
@@ -95,19 +95,19 @@ def pool(low: Lowering, node: Node, op: Pool) -> int:
     image = _padded(low, image, name, window.padding)
     if not any(window.padding):
         return low.emit(OPERATORS.AVERAGE_POOL_2D, [image], node.name, stored_shape(y), options)
-    # After a PAD the average counts its zeros, which our op does not: scale it up to the share that is image.
+    # After a PAD the average counts its zeros, which our op does not: scale it up by what it counts too much.
     average = low.emit(OPERATORS.AVERAGE_POOL_2D, [image], f"{node.name}/average", stored_shape(y), options)
-    scale = low.constant(f"{node.name}/scale", _window_area(x, y, op) ** -1.0 * math.prod(op.kernel))
+    scale = low.constant(f"{node.name}/scale", _window_excess(x, y, op))
     return low.emit(OPERATORS.MUL, [average, scale], node.name, stored_shape(y), schema.MulOptionsT())
 
 
-def _window_area(x: Shape, y: Shape, op: Pool) -> Weight:
-    """How many pixels of the image each window covers, of shape (1, 1, rows, columns)."""
-    counts = []
+def _window_excess(x: Shape, y: Shape, op: Pool) -> Weight:
+    """The size of a window over the pixels of the image in it, of shape (1, 1, rows, columns)."""
+    excess = []
     for i in (0, 1):
         start = np.arange(y[2 + i]) * op.stride[i] - op.padding[i]
-        counts.append(np.minimum(start + op.kernel[i], x[2 + i]) - np.maximum(start, 0))
-    return np.multiply.outer(counts[0], counts[1]).astype(np.float32)[None, None]
+        excess.append(op.kernel[i] / (np.minimum(start + op.kernel[i], x[2 + i]) - np.maximum(start, 0)))
+    return np.multiply.outer(*excess)[None, None].astype(np.float32)
 
 
 def _never_negative(node: Node | None) -> bool:

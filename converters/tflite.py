@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff.errors import MissingExtraError
+from edgeeff.protocols import Converter
+
 if TYPE_CHECKING:
     from edgeeff.graph import Graph
-    from edgeeff.protocols import Array, Converter
+    from edgeeff.protocols import Array
     from edgeeff.values import FileSummary
 
 
@@ -20,10 +23,13 @@ class TfliteConverter:
     runtime = "litert"
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
-        from ._tflite_lowering import Lowering
-        from ._tflite_ops import lower
-        from ._tflite_passes import fold_flatten
-        from ._tflite_storage import STORAGES
+        try:
+            from ._tflite_lowering import Lowering
+            from ._tflite_ops import lower
+            from ._tflite_passes import fold_flatten
+            from ._tflite_storage import STORAGES
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("ai-edge-litert", "tflite", "writing TFLite files") from error
 
         graph = fold_flatten(graph)
         lowering = Lowering(graph, STORAGES[precision])

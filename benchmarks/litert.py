@@ -1,0 +1,125 @@
+"""LiteRT (TensorFlow Lite) with its XNNPACK delegate. Outputs are computed here; latency is taken by the runner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.errors import ConversionError, MissingExtraError, UsageError
+from edgeeff.protocols import Runtime
+
+from ._runner import litert_delegation
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array
+
+_AGREEMENT_DB = 60.0
+"""Rounding alone leaves 107 dB or more between two float kernels on B0 to B7; a wrong kernel leaves 30 or less."""
+
+_CHECK_PIXELS = 64
+"""Side of the image on which the slow reference kernels run: B0 takes 0.03 s of CPU there, at 224 px 0.33 s."""
+
+_XNNPACK_CONCAT_INPUTS = 5
+
+
+class LitertRuntime:
+    """The interpreter of ai_edge_litert, or that of tflite_runtime where the former is missing."""
+
+    name = "litert"
+    formats = ("tflite",)
+    runner = Path(__file__).with_name("_runner.py")
+
+    def version(self) -> str:
+        package = import_module(_module().__name__.partition(".")[0])
+        return str(package.__version__)
+
+    def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
+        try:
+            return _run(_interpreter(path), inputs)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"{path}: LiteRT cannot run it: {_first_line(error)}") from error
+
+    def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
+        try:
+            fast = _interpreter(path)
+            outputs = _run(fast, inputs)
+            defects = [*_delegation_defects(fast), *_kernel_defects(path, fast, inputs, outputs)]
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"LiteRT cannot run the written file: {_first_line(error)}") from error
+        return outputs, defects
+
+
+def _module() -> Any:
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise MissingExtraError("ai-edge-litert", "tflite", "running TFLite files")
+
+
+def _interpreter(path: Path, kernels: str = "AUTO") -> Any:
+    """An interpreter with the kernels of the given OpResolverType; "AUTO" applies XNNPACK."""
+    module = _module()
+    return module.Interpreter(
+        model_path=str(path),
+        num_threads=os.cpu_count() or 1,
+        experimental_op_resolver_type=module.OpResolverType[kernels],
+    )
+
+
+def _run(interpreter: Any, inputs: Sequence[Array]) -> list[Array]:
+    """Runs once, at the sizes of the inputs."""
+    tensors = interpreter.get_input_details()
+    for tensor, value in zip(tensors, inputs, strict=True):
+        if tuple(tensor["shape"]) != value.shape:
+            interpreter.resize_tensor_input(tensor["index"], value.shape)
+    interpreter.allocate_tensors()
+    for tensor, value in zip(tensors, inputs, strict=True):
+        interpreter.set_tensor(tensor["index"], value)
+    interpreter.invoke()
+    return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
+
+
+def _delegation_defects(interpreter: Any) -> Iterator[str]:
+    """Says so where ops that XNNPACK has kernels for do not run in one part: each further part copies and waits."""
+    facts = litert_delegation(interpreter)
+    known = sum(_without_xnnpack_kernel(op) for op in interpreter._get_ops_details())
+    left = facts["ops"] - facts["delegated_ops"] - known
+    if left or (facts["partitions"] != 1 and not known):
+        yield (
+            f"XNNPACK runs {facts['delegated_ops']} of {facts['ops']} ops, in {facts['partitions']} parts; "
+            f"of the rest it has no kernel for {known}"
+        )
+
+
+def _without_xnnpack_kernel(op: Any) -> bool:
+    """Whether an op never enters XNNPACK. Such a file is sound, only slower; a bench shows what is delegated."""
+    wide = op["op_name"] == "CONCATENATION" and len(op["inputs"]) > _XNNPACK_CONCAT_INPUTS
+    return wide or op["op_name"] == "PADV2"
+
+
+def _kernel_defects(path: Path, fast: Any, inputs: Sequence[Array], outputs: Sequence[Array]) -> Iterator[str]:
+    """Says so where XNNPACK and the reference kernels, which share no code, do not agree on what the file means."""
+    from edgeeff.parity import sqnr_db
+
+    images = [value[:, :_CHECK_PIXELS, :_CHECK_PIXELS] if value.ndim == 4 else value for value in inputs]
+    reference = _interpreter(path, "BUILTIN_REF")
+    try:
+        expected = _run(reference, images)
+        outputs = _run(fast, images)
+    except RuntimeError:  # a network with layers for one size of image only
+        expected = _run(_interpreter(path, "BUILTIN_REF"), inputs)
+    agreement = sqnr_db(expected, outputs)
+    if agreement < _AGREEMENT_DB:
+        yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {_AGREEMENT_DB:g} dB"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+ADAPTER: Runtime = LitertRuntime()
