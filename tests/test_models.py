@@ -18,6 +18,9 @@ from edgeeff.protocols import ModelFamily
 from edgeeff.values import Variant
 from edgeeff.weights import random
 
+LAST = torch.channels_last
+"""Torch convolves small images several times as fast with the channels last."""
+
 FAMILIES = registry.families()
 MEMBERS = [(name, family.name) for family in FAMILIES.values() for name in family.variants]
 
@@ -42,6 +45,10 @@ def member(name: str) -> tuple[Variant, ModelFamily]:
     return family.variants[name], family
 
 
+def noise(size: int) -> torch.Tensor:
+    return torch.randn(1, 3, size, size).contiguous(memory_format=LAST)
+
+
 def network(name: str, *, padding: str = "same", classes: int = 1000, resolution: int | None = None) -> nn.Module:
     """A member with random weights."""
     variant, family = member(name)
@@ -49,8 +56,7 @@ def network(name: str, *, padding: str = "same", classes: int = 1000, resolution
         variant = family.scaled(variant, width=variant.width, depth=variant.depth, resolution=resolution)
     weights = random(variant, family, classes=classes, padding=padding)
     module: nn.Module = family.build(variant, classes=classes, padding=padding, bn_eps=1e-3)
-    last = torch.channels_last  # torch convolves ten times as fast so
-    state = {n: t.contiguous(memory_format=last) if t.dim() == 4 else t for n, t in weights.state_dict.items()}
+    state = {n: t.contiguous(memory_format=LAST) if t.dim() == 4 else t for n, t in weights.state_dict.items()}
     module.load_state_dict(state, assign=True)
     return module
 
@@ -147,7 +153,7 @@ def test_only_strided_layers_of_b0_pad_apart(padding: str, pads: int) -> None:
 
 
 def test_the_paddings_give_different_networks_on_even_sizes() -> None:
-    image = torch.randn(1, 3, 64, 64)
+    image = noise(64)
     same, symmetric = (network("b0", padding=p, resolution=64)(image) for p in ("same", "symmetric"))
     assert same.shape == symmetric.shape
     assert not torch.allclose(same, symmetric, rtol=1e-3)
@@ -175,7 +181,7 @@ def test_lite_keeps_stem_head_and_the_outer_repeats() -> None:
 
 
 def test_without_classes_the_output_is_the_pooled_features() -> None:
-    image = torch.randn(1, 3, 64, 64)
+    image = noise(64)
     module = network("lite0", classes=0, resolution=64)
     assert module(image).shape == (1, 1280)
     assert not any(name.startswith("classifier") for name in module.state_dict())
@@ -197,6 +203,6 @@ def test_random_weights_keep_activations_sane(name: str) -> None:
         if isinstance(part, ConvNorm):
             part.register_forward_hook(lambda _m, _i, out: deviations.append(float(out.std())))
     with torch.no_grad():
-        first, second = (module(torch.randn(1, 3, 64, 64)) for _ in range(2))
+        first, second = (module(noise(64)) for _ in range(2))
     assert 0.02 < min(deviations) < max(deviations) < 50
     assert float((first - second).std() / first.std()) > 0.01
