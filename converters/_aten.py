@@ -200,11 +200,7 @@ def _pad(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
 
 def _reshape(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     x: Value = a["self"]
-    if shapes[0] == x.shape:
-        return x
-    if not shapes[0] or shapes[0][0] != x.shape[0]:
-        raise UnsupportedError(f"from {x.shape} to {shapes[0]}: the batch must stay the first axis")
-    return e.emit(Reshape(shapes[0]), x)
+    return x if shapes[0] == x.shape else e.emit(Reshape(shapes[0]), x)
 
 
 def _transpose(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:

@@ -137,7 +137,8 @@ class _Writer:
         return model
 
     def value(self, name: str) -> onnx.ValueInfoProto:
-        shape = ["batch", *self.graph.shapes[name][1:]]
+        first, *rest = self.graph.shapes[name]
+        shape = ["batch" if first == 1 else None, *rest]
         info: onnx.ValueInfoProto = self.onnx.helper.make_tensor_value_info(name, self.onnx.TensorProto.FLOAT, shape)
         return info
 
@@ -222,10 +223,11 @@ class _Writer:
             case Pad((top, left, bottom, right)):
                 self.add("Pad", [*x, self.integers(0, 0, top, left, 0, 0, bottom, right)], node.name)
             case Reshape(to):
-                if len(to) == 2:
+                if len(to) == 2 and to[0] == 1:
                     self.add("Flatten", x, node.name, axis=1)
                 else:
-                    self.add("Reshape", [*x, self.integers(0, *to[1:])], node.name)
+                    # The open batch is a factor of the first axis also where rows were folded into it.
+                    self.add("Reshape", [*x, self.integers(-1, *to[1:])], node.name)
             case Transpose(order):
                 self.add("Transpose", x, node.name, perm=order)
             case Slice(axis, begin, end):

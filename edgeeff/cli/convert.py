@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Target = tuple["Converter", "Runtime", str]
 
 
-class Shape(click.ParamType):
+class Shape(click.ParamType[tuple[int, ...]]):
     """ "1x3x224x224": an input's shape, NCHW, batch 1."""
 
     name = "shape"
@@ -104,7 +104,7 @@ def convert_default(out: Path) -> list[Path]:
 
 def find_variant(name: str) -> tuple[Variant, ModelFamily]:
     """A published variant of any family, and its family."""
-    known = {}
+    known: dict[str, tuple[Variant, ModelFamily]] = {}
     for family in registry.families().values():
         known |= {variant.name: (variant, family) for variant in family.variants.values()}
     if name not in known:

@@ -24,7 +24,7 @@ def variants(as_json: bool) -> None:
         return
     click.echo(text(_table(found)))
     click.echo("parameters and multiply-adds: of the whole network with 1000 classes, one image at its resolution")
-    sources = dict.fromkeys(variant.published.source for variant in found if variant.published)
+    sources = dict.fromkeys(variant.published.source.partition(";")[0] for variant in found if variant.published)
     for source in sources:
         click.echo(f"published top-1: {source}")
 
