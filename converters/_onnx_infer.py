@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 TIMEOUT_S = 60.0
-MEMORY_BYTES = 2 << 30
+MEMORY_BYTES = 1 << 30
 
 
 def infer_shapes(model: bytes) -> bytes | None:

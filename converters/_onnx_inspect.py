@@ -18,7 +18,7 @@ from edgeeff.values import FileSummary, TensorSpec
 
 from ._foreign import map_file, not_a
 from ._onnx_infer import infer_shapes
-from ._onnx_plain import STANDARD_DOMAINS, all_graphs, fix_batch, full_name, simplify, sizes
+from ._onnx_plain import FUSED, INTEGER, STANDARD_DOMAINS, all_graphs, fix_batch, full_name, simplify, sizes
 from ._onnx_skeleton import skeleton
 from ._summary import (
     WEIGHT_TYPES,
@@ -154,9 +154,16 @@ def _summarise(model: Any, types: Any) -> FileSummary:
     # Before version 4 of the format, constants were listed among the inputs.
     inputs = tuple(_Values(types).declare(value) for value in graph.input if value.name not in stored)
     outputs = tuple(_Values(types).declare(value) for value in graph.output)
-    quantised = simplify(graph)
+    quantised = simplify(graph, FUSED)
     fix_batch(graph)
-    values, macs = _count(model, types)
+    serialised = model.SerializeToString()
+    quantised |= simplify(graph, INTEGER)
+    values = _Values(types)
+    values.read(graph)
+    macs = _total_macs(graph, values)
+    if macs is None and (inferred := infer_shapes(serialised)) is not None:
+        values.read(type(model).FromString(inferred).graph)
+        macs = _total_macs(graph, values)
     return FileSummary(
         format="onnx",
         inputs=inputs,
@@ -167,17 +174,6 @@ def _summarise(model: Any, types: Any) -> FileSummary:
         parameters=_parameters(graph, values, quantised),
         precision=judge_precision(list(_weighted(graph, values, quantised)), {s.dtype for s in inputs + outputs}),
     )
-
-
-def _count(model: Any, types: Any) -> tuple[_Values, int | None]:
-    """What is known of the values, inferred where the file does not say enough, and the multiply-adds."""
-    values = _Values(types)
-    values.read(model.graph)
-    macs = _total_macs(model.graph, values)
-    if macs is None and (inferred := infer_shapes(model.SerializeToString())) is not None:
-        values.read(type(model).FromString(inferred).graph)
-        macs = _total_macs(model.graph, values)
-    return values, macs
 
 
 def _total_macs(graph: Any, values: _Values) -> int | None:
@@ -213,7 +209,9 @@ def _parameters(graph: Any, values: _Values, quantised: set[str]) -> int:
         for node in inner.node:
             for position, name in enumerate(node.input[:1] if node.op_type in _SETTINGS else node.input):
                 # A quantised bias: behind a DequantizeLinear, or third of an operator on integers.
-                is_bias = node.op_type == "DequantizeLinear" or (position == 2 and node.output[0] in quantised)
+                is_bias = node.op_type == "DequantizeLinear" or (
+                    position == 2 and not quantised.isdisjoint(node.output)
+                )
                 dtype = values.dtypes.get(name)
                 if values.shapes.get(name) and (dtype in WEIGHT_TYPES or (dtype == "int32" and is_bias)):
                     counted[name] = values.constants.get(name, 0)

@@ -7,11 +7,18 @@ from typing import Any
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-PLAIN: dict[str, tuple[str, tuple[int, ...]]] = {
+_Table = dict[str, tuple[str, tuple[int, ...]]]
+"""For an operator: the plain one of the same shapes and multiply-adds, and its inputs among the operator's."""
+
+INTEGER: _Table = {
     "ConvInteger": ("Conv", (0, 1)),
     "MatMulInteger": ("MatMul", (0, 1)),
     "QLinearConv": ("Conv", (0, 3, 8)),
     "QLinearMatMul": ("MatMul", (0, 3)),
+}
+"""ONNX's own operators on integers. Shape inference knows them, and that their outputs are of another type."""
+
+FUSED: _Table = {
     "com.microsoft.FusedConv": ("Conv", (0, 1, 2)),
     "com.microsoft.FusedGemm": ("Gemm", (0, 1, 2)),
     "com.microsoft.QGemm": ("Gemm", (0, 3, 6)),
@@ -26,7 +33,7 @@ PLAIN: dict[str, tuple[str, tuple[int, ...]]] = {
     "com.microsoft.Gelu": ("Gelu", (0,)),
     "com.microsoft.QuickGelu": ("Gelu", (0,)),
 }
-"""Fused and integer operators: the plain one of the same shapes and multiply-adds, and its inputs among theirs."""
+"""What onnxruntime makes of a model that it has optimised or quantised. Shape inference knows none of these."""
 
 
 def full_name(node: Any) -> str:
@@ -43,8 +50,8 @@ def all_graphs(graph: Any) -> Iterator[Any]:
                 yield from all_graphs(inner)
 
 
-def simplify(graph: Any) -> set[str]:
-    """Puts the plain operator in the place of each fused or integer one.
+def simplify(graph: Any, table: _Table) -> set[str]:
+    """Puts the plain operator in the place of each in the table.
 
     Returns:
         the outputs of the operators that were statically quantised: integers in, integers out.
@@ -53,11 +60,11 @@ def simplify(graph: Any) -> set[str]:
     for inner in all_graphs(graph):
         for node in inner.node:
             name = full_name(node)
-            if name not in PLAIN:
+            if name not in table:
                 continue
             if "QLinear" in name or "QGemm" in name:
                 quantised.update(node.output)
-            node.op_type, positions = PLAIN[name]
+            node.op_type, positions = table[name]
             node.domain = ""
             inputs = [node.input[i] for i in positions if i < len(node.input)]
             del node.input[:]

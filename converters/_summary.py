@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Shape = tuple[int | None, ...]
 """A dimension is None where the file leaves it open."""
 
-MAX_ENTRIES = 2_000_000
+MAX_ENTRIES = 1_000_000
 """Entries of lists (operators, tensors, dimensions, names' characters) that are read from one file before it counts
 as hostile: in a few bytes, a file can name the same list a million times. EfficientNet-B7 has 40,000."""
 
@@ -32,7 +32,7 @@ def checked_shape(dimensions: Iterable[int | None]) -> Shape:
     """
     shape = tuple(dimensions)
     if len(shape) > _MAX_RANK or math.prod(n or 1 for n in shape) >= _MAX_ELEMENTS or any((n or 0) < 0 for n in shape):
-        raise DamagedError(f"a tensor has the impossible shape {list(shape[:_MAX_RANK])}")
+        raise DamagedError(f"a tensor has the impossible shape {list(shape[:8])}")
     return shape
 
 

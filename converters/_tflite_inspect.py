@@ -205,13 +205,17 @@ class _Reader:
         name, builtin = codes[table.OpcodeIndex()]
         inputs = self.integers(table.InputsLength(), table.Inputs)
         outputs = self.integers(table.OutputsLength(), table.Outputs)
-        if not all(-1 <= i < len(self.tensors) for i in inputs + outputs):
-            raise DamagedError(f"an operator {name} uses a tensor that does not exist")
+        # -1 stands for an input that is left out, which these cannot be.
+        place = _WEIGHTED.get(builtin)
+        needed = (*outputs, *inputs[:1], *((inputs[place.weights], inputs[place.x]) if place else ()))
+        if min(needed, default=0) < 0 or not all(-1 <= i < len(self.tensors) for i in inputs + outputs):
+            raise DamagedError(f"an operator {builtin} uses a tensor that does not exist")
         return _Op(name, builtin, inputs, outputs, table)
 
     def specs(self, length: int, get: Callable[[int], int]) -> tuple[TensorSpec, ...]:
         """The inputs or outputs of the graph."""
         tensors = [self.tensors[i] for i in self.integers(length, get)]
+        self.entries(sum(len(tensor.name) for tensor in tensors))
         return tuple(TensorSpec(t.name.decode("utf-8", "replace"), t.dtype, t.shape) for t in tensors)
 
 
