@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Shapes = dict[str, list[int]]
 
-# Started as a script, Python puts this folder first on the path, where onnxruntime.py would hide the real one.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
-
 
 class RunnerError(Exception):
     """Why the model cannot be timed: a code for programs and a message for people."""
@@ -276,6 +273,8 @@ def launch(spec: Facts, emit: Callable[..., None]) -> None:
 
 
 def main() -> int:
+    # Python puts a script's folder first on the path, where onnxruntime.py would hide the real one.
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
     # The runtimes may print to standard output: that goes to standard error, and only records go out.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

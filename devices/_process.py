@@ -81,10 +81,11 @@ def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: b
                 elif key.fileobj is process.stderr:
                     tail[:] = (tail + block)[-TAIL_BYTES:]
                 else:
-                    pending += block
-                    *complete, rest = pending.split(b"\n")
-                    pending = bytearray(rest)
-                    yield from (line.decode(errors="replace") for line in complete)
+                    *complete, rest = block.split(b"\n")
+                    for end in complete:
+                        yield (pending + end).decode(errors="replace")
+                        pending.clear()
+                    pending += rest
             if len(pending) > LINE_BYTES:
                 raise MeasurementError(f"{name} wrote a line longer than {LINE_BYTES >> 20} MB", _text(tail))
     if pending:

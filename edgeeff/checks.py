@@ -77,13 +77,13 @@ def _precision(m: Measurement) -> Iterator[Caveat]:
         level = latency.interval.level if latency.interval else 0.0
         yield Caveat(
             "few-launches",
-            f"{latency.launches} launches give an interval of {level:.0%} confidence at most, not 95 %",
+            f"{latency.launches} launches give an interval of {level * 100:.0f} % confidence, not 95 %",
             "give it more time: --seconds",
         )
     elif target is not None and half_width is not None and half_width > target:
         yield Caveat(
             "imprecise",
-            f"the interval is +-{half_width:.1%} of the median; the target is {target:.1%}",
+            f"the interval is +-{half_width * 100:.2g} % of the median; the target is {target * 100:.2g} %",
             "give it more time with --seconds, or a wider target with --precision-target",
         )
 

@@ -124,9 +124,10 @@ def bench(
         _measure(cases, device, wanted, out, measured)
     except (EdgeeffError, KeyboardInterrupt) as error:
         stopped = error
-    if measured:
-        _show(list(measured.values()), as_json)
-    _finish(list(measured.values()), stopped)
+    shown = [measured[case.measurement.id] for case in cases if case.measurement.id in measured]
+    if shown:
+        _show(shown, as_json)
+    _finish(shown, stopped)
 
 
 def _default_files(artifacts: Path, runtimes: Sequence[str]) -> list[Path]:

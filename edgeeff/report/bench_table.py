@@ -72,7 +72,7 @@ def _median(latency: stats.Latency) -> str:
     if interval is None:
         return significant(latency.median_s * 1e3)
     shown = with_interval(latency.median_s * 1e3, interval.low * 1e3, interval.high * 1e3)
-    return shown if interval.level >= stats.CONFIDENCE else f"{shown} ({interval.level:.0%})"
+    return shown if interval.level >= stats.CONFIDENCE else f"{shown} ({interval.level * 100:.0f} %)"
 
 
 def _delegation(m: Measurement) -> str:
@@ -80,7 +80,7 @@ def _delegation(m: Measurement) -> str:
     launch = _last(m)
     if launch is None or launch.ops is None or launch.delegated_ops is None:
         return UNKNOWN
-    parts = f" in {launch.partitions}" if (launch.partitions or 0) > 1 else ""
+    parts = f" in {launch.partitions} parts" if (launch.partitions or 0) > 1 else ""
     return f"{launch.delegated_ops}/{launch.ops} {launch.delegate or 'none'}{parts}"
 
 
@@ -90,9 +90,9 @@ def _last(m: Measurement) -> Launch | None:
 
 
 def _typical(m: Measurement, name: str) -> float | None:
-    """The median over the launches of a field that each of them has one value of."""
+    """The (lower) median over the launches of a field that each of them has one value of."""
     values = [value for value in (getattr(launch, name) for launch in stats.succeeded(m)) if value is not None]
-    return statistics.median(values) if values else None
+    return statistics.median_low(values) if values else None
 
 
 def _warnings(measurements: Sequence[Measurement]) -> Iterable[str]:

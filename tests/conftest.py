@@ -1,0 +1,51 @@
+"""Small model files that several tests run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeeff import registry
+from edgeeff.graph import Graph, Node
+from edgeeff.ops import Concat, Conv2d, Dense, Mean
+
+
+def _network(*, splits_the_delegate: bool = False) -> Graph:
+    """A convolution, a mean and a dense layer; XNNPACK does not take a concatenation of six."""
+    rng = np.random.default_rng(0)
+
+    def weight(*shape: int) -> np.ndarray:
+        return (rng.standard_normal(shape) * 0.1).astype(np.float32)
+
+    nodes = [Node("stem", Conv2d(weight(8, 3, 3, 3), weight(8), (2, 2), (1, 1, 1, 1), activation="relu6"), ("image",))]
+    if splits_the_delegate:
+        nodes.append(Node("repeat", Concat(2), ("stem",) * 6))
+    nodes.append(Node("pool", Mean((2, 3), False), (nodes[-1].name,)))
+    nodes.append(Node("classifier", Dense(weight(10, 8), weight(10)), ("pool",)))
+    return Graph("small", {"image": (1, 3, 32, 32)}, tuple(nodes), ("classifier",))
+
+
+def _written(folder: Path, name: str, graph: Graph) -> Path:
+    path = folder / name
+    registry.converter(path.suffix[1:]).write(graph, path, precision="fp32", metadata={})
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 x 32 pixels, 16 x 16 x 8 x 27 + 80 multiply-adds."""
+    return _written(tmp_path_factory.mktemp("models"), "small.onnx", _network())
+
+
+@pytest.fixture(scope="session")
+def small_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network as small_onnx."""
+    return _written(tmp_path_factory.mktemp("models"), "small.tflite", _network())
+
+
+@pytest.fixture(scope="session")
+def split_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of which one op stays outside the delegate."""
+    return _written(tmp_path_factory.mktemp("models"), "split.tflite", _network(splits_the_delegate=True))

@@ -1,0 +1,158 @@
+"""Sessions on this machine. The runners are scripts, which fail in ways that the real one cannot be made to."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from edgeeff.devices.host import HostDevice
+
+from edgeeff import registry
+from edgeeff.cases import Wanted, build_cases
+from edgeeff.errors import DeviceError
+from edgeeff.harness import LaunchDone, Policy, run_session
+from edgeeff.launch import Case, LaunchPolicy
+from edgeeff.values import DeviceState
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array
+
+ANSWER = """
+import json, random, sys
+spec = json.load(sys.stdin)
+print(json.dumps({"record": "loaded", "ops": 3, "delegated_ops": 2}), flush=True)
+"""
+STEADY = ANSWER + 'print(json.dumps({"record": "samples", "samples_ns": [1000000, 1000100, 1000200]}))\n'
+JUMPY = ANSWER + 'print(json.dumps({"record": "samples", "samples_ns": [random.randrange(10**6, 10**8)]}))\n'
+FAULTS = {
+    "import os; os.kill(os.getpid(), 11)": "killed by SIGSEGV while the model was loaded",
+    ANSWER + "import os; os.abort()": "killed by SIGABRT while the model ran",
+    "import time; time.sleep(60)": "did not finish within 0.5 s and was killed while the model was loaded",
+    "raise SystemExit('no such\\nlibrary')": "exit code 1 while the model was loaded (library)",
+    "print('hello'); print('{'); print('[1]'); print('{\"record\": [1]}')": "gave no samples",
+    'print(\'{"record": "samples", "samples_ns": [1, "2"]}\')': "make no sense: 'samples_ns' cannot be '2'",
+    'print(\'{"record": "samples", "samples_ns": [NaN]}\')': "gave no samples",
+    'print(\'{"record": "error", "code": "shape", "message": "open"}\')': "open; give its shape: --input-shape",
+    "print('x' * (1 << 25))": "a line longer than 16 MB",
+}
+
+
+@dataclass(frozen=True)
+class ScriptRuntime:
+    """A runtime whose runner is any script."""
+
+    runner: Path
+    name: str = "script"
+    formats: tuple[str, ...] = ("tflite",)
+
+    def version(self) -> str:
+        return "1"
+
+    def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
+        raise NotImplementedError
+
+    def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def make_case(tmp_path: Path, small_tflite: Path):
+    numbers = count()
+
+    def make(script: str) -> Case:
+        number = next(numbers)
+        runner = tmp_path / f"runner{number}.py"
+        runner.write_text(script)
+        case = build_cases([small_tflite], HostDevice(), Wanted("test"))[0]
+        return replace(case, measurement=replace(case.measurement, id=str(number)), runtime=ScriptRuntime(runner))
+
+    return make
+
+
+def session(cases: list[Case], device: HostDevice | None = None, **policy: float) -> list[LaunchDone]:
+    launch = LaunchPolicy(timeout_s=policy.pop("timeout_s", 20.0))
+    return list(run_session(cases, device or HostDevice(), Policy(launch=launch, **policy), random.Random(1)))
+
+
+def test_it_stops_when_the_intervals_are_narrow_enough(make_case) -> None:
+    events = session([make_case(STEADY), make_case(STEADY)], seconds=60)
+    last = {event.measurement.id: event.measurement for event in events}
+    assert [len(m.launches) for m in last.values()] == [6, 6]
+    assert all(launch.error is None and launch.ops == 3 for m in last.values() for launch in m.launches)
+    assert [launch.index for launch in last["0"].launches] == list(range(6))
+
+
+def test_it_stops_when_its_time_is_over(make_case) -> None:
+    began = time.monotonic()
+    events = session([make_case(JUMPY)], seconds=1.5, precision_target=1e-9)
+    assert len(events) >= 3
+    # It would be 1.5 s and never a launch more on a machine that is not shared.
+    assert time.monotonic() - began < 15
+    assert events[-1].elapsed_s < 15
+
+
+def test_each_case_gets_a_launch_in_the_shortest_of_sessions(make_case) -> None:
+    events = session([make_case(STEADY) for _ in range(3)], seconds=1e-9)
+    assert sorted(event.measurement.id for event in events) == ["0", "1", "2"]
+
+
+def test_every_round_has_all_cases_and_the_order_changes(make_case) -> None:
+    events = session([make_case(STEADY) for _ in range(4)], seconds=60)
+    ids = [event.measurement.id for event in events]
+    rounds = [ids[i : i + 4] for i in range(0, len(ids), 4)]
+    assert all(sorted(order) == ["0", "1", "2", "3"] for order in rounds)
+    assert len({tuple(order) for order in rounds}) > 1
+
+
+@pytest.mark.parametrize("script", FAULTS)
+def test_a_failing_launch_costs_itself_alone(script: str, make_case) -> None:
+    events = session([make_case(script), make_case(STEADY)], seconds=60, timeout_s=0.5 if "sleep" in script else 20)
+    last = {event.measurement.id: event.measurement for event in events}
+    assert len(last["0"].launches) == 3  # and is given up after three
+    for launch in last["0"].launches:
+        assert launch.samples_ns == ()
+        assert launch.error is not None and FAULTS[script] in launch.error
+        assert "\n" not in launch.error
+        assert launch.state_after is not None
+    assert sum(launch.error is None for launch in last["1"].launches) >= 3
+
+
+def test_a_device_that_is_lost_ends_the_session(make_case) -> None:
+    class Lost(HostDevice):
+        def run(self, argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
+            raise DeviceError("the cable was pulled")
+
+    with pytest.raises(DeviceError, match="cable"):
+        session([make_case(STEADY)], Lost(), seconds=5)
+
+
+def test_a_launch_across_a_reboot_does_not_count(make_case) -> None:
+    class Rebooting(HostDevice):
+        boots = count()
+
+        def state(self) -> DeviceState:
+            return DeviceState(boot_id=str(next(self.boots)))
+
+    events = session([make_case(STEADY)], Rebooting(), seconds=5)
+    assert [event.launch.error for event in events] == ["the device rebooted during this launch"] * 3
+    assert not any(event.launch.samples_ns for event in events)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
+def test_a_real_launch_fills_every_field(runtime: str, small_onnx: Path, small_tflite: Path) -> None:
+    path = small_onnx if runtime == "onnxruntime" else small_tflite
+    cases = build_cases([path], registry.device("host"), Wanted("test", [runtime], threads=(2,)))
+    (event,) = session(cases, seconds=1e-9)
+    launch = event.launch
+    assert launch.error is None
+    assert launch.samples_ns and launch.cpu_ns and len(launch.samples_ns) == len(launch.cpu_ns)
+    unread = {"partitions", "error"} if runtime == "onnxruntime" else {"error"}
+    assert {name for name in launch.__slots__ if getattr(launch, name) is None} == unread
+    assert event.measurement.macs == 16 * 16 * 8 * 27 + 80
+    assert event.measurement.threads == 2
