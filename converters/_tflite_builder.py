@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+
+from edgeeff.errors import ConversionError
 
 from ._tflite_versions import minimum_runtime, operator_version
 
@@ -34,17 +35,7 @@ _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int32): schema.TensorType.INT32,
-    np.dtype(np.int8): schema.TensorType.INT8,
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantization:
-    """real = scale (stored - zero_point); one scale a tensor, or one for each index of `axis`."""
-
-    scale: NDArray[np.float32]
-    zero_point: NDArray[np.int64]
-    axis: int = 0
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
@@ -82,25 +73,19 @@ class FlatbufferBuilder:
         self._shared: dict[tuple[Any, ...], int] = {}
         self._names: set[str] = set()
 
-    def tensor(
-        self, name: str, shape: Sequence[int], dtype: type[np.generic] = np.float32, quant: Quantization | None = None
-    ) -> int:
+    def tensor(self, name: str, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> int:
         """Adds a tensor without data: an input or the output of an operator. Equal names get a number."""
-        return self._add_tensor(name, shape, np.dtype(dtype), 0, quant)
+        return self._add_tensor(name, shape, np.dtype(dtype), 0)
 
-    def constant(
-        self, name: str, value: Array, dtype: type[np.generic] = np.float32, quant: Quantization | None = None
-    ) -> int:
+    def constant(self, name: str, value: Array, dtype: type[np.generic] = np.float32) -> int:
         """Adds a tensor with data. `value` may be a transposed view: it is laid out and converted on writing."""
         stored = np.dtype(dtype)
-        small = value.size * stored.itemsize <= _SHARED_BYTES and quant is None
-        key = (stored.str, value.shape, np.ascontiguousarray(value, stored).tobytes()) if small else (name,)
-        if small and key in self._shared:
-            return self._shared[key]
-        self._buffers.append(_Buffer(value, stored))
-        index = self._add_tensor(name, value.shape, stored, len(self._buffers), quant)
-        self._shared[key] = index
-        return index
+        if value.size * stored.itemsize > _SHARED_BYTES:
+            return self._store(name, value, stored)
+        key = (stored.str, value.shape, value.astype(stored).tobytes())
+        if key not in self._shared:
+            self._shared[key] = self._store(name, value, stored)
+        return self._shared[key]
 
     def shape_of(self, tensor: int) -> tuple[int, ...]:
         return tuple(self._tensors[tensor].shape)
@@ -130,6 +115,9 @@ class FlatbufferBuilder:
             name: of the network.
             inputs: name -> tensor, in order; they become the signature "serving_default", as do outputs.
             about: key -> text, stored as sorted JSON in the metadata entry "edgeeff".
+
+        Raises:
+            ConversionError: the file would exceed what its 32-bit offsets reach.
         """
         graph = schema.SubGraphT()
         graph.name = "main"
@@ -147,20 +135,21 @@ class FlatbufferBuilder:
         model.metadata = [self._metadata("min_runtime_version", runtime), self._metadata("edgeeff", text)]
         # Buffer 0 is the one that all tensors without data share, so it must be empty.
         model.buffers = [schema.BufferT(), *self._buffers]
-        size = sum(buffer.size_bytes for buffer in self._buffers)
-        path.write_bytes(_pack(model, size + _TABLE_BYTES * (len(self._buffers) + len(self._tensors))))
+        tables = _TABLE_BYTES * (len(self._buffers) + len(self._tensors))
+        size = sum(buffer.size_bytes for buffer in self._buffers) + tables
+        if size > flatbuffers.Builder.MAX_BUFFER_SIZE:
+            raise ConversionError(f"{name}: its weights make {size / 1e9:.1f} GB; a TFLite file holds 2.1 GB at most")
+        path.write_bytes(_pack(model, size))
 
-    def _add_tensor(
-        self, name: str, shape: Sequence[int], dtype: np.dtype[Any], buffer: int, quant: Quantization | None
-    ) -> int:
+    def _store(self, name: str, value: Array, dtype: np.dtype[Any]) -> int:
+        self._buffers.append(_Buffer(value, dtype))
+        return self._add_tensor(name, value.shape, dtype, len(self._buffers))
+
+    def _add_tensor(self, name: str, shape: Sequence[int], dtype: np.dtype[Any], buffer: int) -> int:
         tensor = schema.TensorT()
         tensor.name = self._unique(name)
         tensor.shape = [int(n) for n in shape]
         tensor.type, tensor.buffer, tensor.hasRank = _TYPES[dtype], buffer, True
-        if quant is not None:
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale, tensor.quantization.zeroPoint = quant.scale, quant.zero_point
-            tensor.quantization.quantizedDimension = quant.axis
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
