@@ -72,7 +72,7 @@ def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: b
         selector.register(process.stderr, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if time.monotonic() >= deadline:
                 raise TimeoutError
             for key, _ in ready:
                 block = os.read(key.fd, 1 << 16)

@@ -75,9 +75,7 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 @click.option("--runtime", "runtimes", multiple=True, help="litert, onnxruntime. Repeatable. Default: by format.")
 @click.option("--threads", type=Threads(), default="1", show_default=True, help="One or several numbers: 1,4.")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, or what else the device has.")
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="For the whole session."
-)
+@click.option("--seconds", type=float, default=60.0, show_default=True, help="For the whole session.")
 @click.option(
     "--precision-target",
     type=Share(),
@@ -114,6 +112,8 @@ def bench(
     from edgeeff.cases import Wanted, build_cases
     from edgeeff.harness import Policy
 
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 60")
     device = registry.device(device_name)
     policy = Policy(seconds, precision_target)
     wanted = Wanted(secrets.token_hex(4), runtimes, threads, accelerator, dict(shapes), seed, policy)

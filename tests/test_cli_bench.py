@@ -1,0 +1,160 @@
+"""`edgeeff bench` as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeeff import store
+
+EDGEEFF = [sys.executable, "-m", "edgeeff"]
+
+
+def bench(folder: Path, *arguments: object, seconds: float = 1) -> subprocess.CompletedProcess[str]:
+    command = [*EDGEEFF, "bench", "--seconds", str(seconds), *map(str, arguments)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+
+
+def documents(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(done.stdout)["measurements"]
+    return found
+
+
+def test_files_that_edgeeff_did_not_make_bench_in_both_runtimes(
+    small_onnx: Path, small_tflite: Path, tmp_path: Path
+) -> None:
+    done = bench(tmp_path, small_onnx, small_tflite, "--threads", "1,2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = documents(done)
+    assert [(m["runtime"], m["threads"]) for m in found] == [
+        ("onnxruntime", 1),
+        ("onnxruntime", 2),
+        ("litert", 1),
+        ("litert", 2),
+    ]
+    for m in found:
+        assert m["latency_s"]["median"] > 0 and m["latency_s"]["p90"] > 0
+        assert m["macs"] == 16 * 16 * 8 * 27 + 80
+        assert m["parameters"] == 8 * 27 + 8 + 80 + 10
+        assert m["ops"] == m["delegated_ops"] > 0
+        assert m["variant"] is None and m["precision"] == "fp32"
+        assert {"code", "message", "remedy"} == {key for warning in m["warnings"] for key in warning}
+    (results,) = (tmp_path / "results").glob("*.jsonl")
+    stored = store.read(results)
+    assert sorted(m.id for m in stored) == sorted(m["id"] for m in found)
+    assert sum(len(m.launches) for m in stored) == sum(m["launches"] for m in found)
+
+
+def test_the_artifacts_folder_is_the_default(small_onnx: Path, small_tflite: Path, tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    artifacts.mkdir()
+    (artifacts / "a.onnx").write_bytes(small_onnx.read_bytes())
+    (artifacts / "b.TFLITE").write_bytes(small_tflite.read_bytes())
+    (artifacts / ".c.tmp.onnx").write_bytes(b"half written")
+    (artifacts / "notes.txt").write_text("no model")
+    done = bench(tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = done.stdout.splitlines()[2:4]
+    assert [row.split()[1] for row in rows] == ["a.onnx", "b.TFLITE"]
+    assert "launch 1" in done.stderr and "launch" not in done.stdout.splitlines()[0]
+
+
+def test_an_empty_folder_gets_b0_first(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "converting b0 to TFLite first" in done.stderr
+    (only,) = documents(done)
+    assert (only["variant"], only["format"], only["runtime"]) == ("b0", "tflite", "litert")
+    assert 380e6 < only["macs"] < 410e6
+    assert only["ops"] == only["delegated_ops"]
+
+
+def test_silent_fallback_is_said(split_tflite: Path, tmp_path: Path) -> None:
+    done = bench(tmp_path, split_tflite)
+    assert done.returncode == 0
+    assert "4/5 XNNPACK in 2 parts" in done.stdout
+    assert "1 of 5 ops do not run in the XNNPACK delegate" in done.stdout
+
+
+def test_more_threads_than_cores_is_said(small_onnx: Path, tmp_path: Path) -> None:
+    assert "64 threads share" in bench(tmp_path, small_onnx, "--threads", 64, seconds=0.1).stdout
+
+
+def test_ctrl_c_keeps_and_shows_what_is_there(small_onnx: Path, tmp_path: Path) -> None:
+    command = [*EDGEEFF, "bench", str(small_onnx), "--seconds", "300", "--precision-target", "0.0001%"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "launch 2:" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err and "interrupted" in err
+    assert "small.onnx" in out
+    (stored,) = store.read(tmp_path / "results")
+    assert len(stored.launches) >= 2
+    assert all(launch.error is None for launch in stored.launches)
+
+
+def test_ctrl_c_before_the_first_launch_leaves_nothing(small_onnx: Path, tmp_path: Path) -> None:
+    command = [*EDGEEFF, "bench", str(small_onnx), "--seconds", "300"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "timing 1 case" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(
+    small_onnx: Path, small_tflite: Path, tmp_path: Path
+) -> None:
+    done = bench(tmp_path, small_onnx, small_tflite, "--input-shape", "image=1x3x8x9", "--json")
+    assert done.returncode == 7
+    assert all(m["failed_launches"] for m in documents(done)[:1])
+    assert "could not be measured" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.onnx"], 2, "there is no file none.onnx"),
+        (["text.onnx"], 2, "text.onnx"),
+        (["text.tflite"], 2, "text.tflite"),
+        (["text.txt"], 2, "rename it to one of .onnx, .tflite"),
+        (["{model}", "--runtime", "onnxruntim"], 2, "did you mean onnxruntime"),
+        (["{model}", "--runtime", "litert"], 2, "take --runtime onnxruntime"),
+        (["{model}", "--device", "hots"], 2, "did you mean host"),
+        (["{model}", "--accelerator", "npu"], 2, "unknown accelerator of host 'npu'"),
+        (["{model}", "--threads", "1,"], 2, "such as 1,4"),
+        (["{model}", "--threads", "0"], 2, "from 1 to 999"),
+        (["{model}", "--seconds", "0"], 2, "--seconds"),
+        (["{model}", "--seconds", "nan"], 2, "--seconds"),
+        (["{model}", "--precision-target", "100%"], 2, "such as 2% or 0.02"),
+        (["{model}", "--input-shape", "1x3"], 2, "such as x=1x3x224x224"),
+        (["{model}", "--out", "text.txt"], 2, "--out"),
+        (["--runtime", "litert"], 2, "no file in artifacts is for litert"),
+    ],
+)
+def test_errors_are_one_sentence_and_a_cure(
+    arguments: list[str], code: int, message: str, small_onnx: Path, tmp_path: Path
+) -> None:
+    for suffix in ("onnx", "tflite", "txt"):
+        (tmp_path / f"text.{suffix}").write_text("no model at all")
+    done = bench(tmp_path, *(argument.format(model=small_onnx) for argument in arguments))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
