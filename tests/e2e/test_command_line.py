@@ -114,7 +114,7 @@ def test_any_scaling_converts(tmp_path: Path) -> None:
         (["convert", "--variant", "b0", "--weights", "pretrained"], 2, ["b0", "HF_HUB_OFFLINE"]),
         (["convert", "--variant", "b0", "--weights", "mynet.py"], 2, ["mynet.py"]),
         (["convert", "--variant", "b0", "--width", "nan"], 2, ["nan"]),
-        (["convert", "--variant", "b0", "--phi", "60"], 2, ["phi"]),
+        (["convert", "--variant", "b0", "--phi", "60"], 2, ["304", "100"]),
         (["convert", "--variant", "b0", "--phi", "1", "--width", "2"], 2, ["--phi"]),
         (["convert", "--variant", "b0", "--module", "mynet:small"], 2, ["--module"]),
         (["convert", "--module", "mynet:small"], 2, ["--input"]),
