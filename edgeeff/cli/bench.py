@@ -87,7 +87,13 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the inputs and the order.")
-@click.option("--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
+@click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    help="Where files are looked for when none is named.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="The folder.")
 @json_option
 def bench(
