@@ -11,7 +11,7 @@ Shape = tuple[int | None, ...]
 
 MAX_ENTRIES = 1_000_000
 """Entries of lists (operators, tensors, dimensions, names' characters) that are read from one file before it counts
-as hostile: in a few bytes, a file can name the same list a million times. EfficientNet-B7 has 40,000."""
+as hostile: in a few bytes, a file can name the same list a million times. EfficientNet-B7 has 70,000."""
 
 _MAX_RANK = 32
 _MAX_ELEMENTS = 2**63
