@@ -19,15 +19,7 @@ from edgeeff.errors import MissingExtraError
 from edgeeff.values import FileSummary, TensorSpec
 
 from ._foreign import map_file, not_a
-from ._summary import (
-    MAX_ENTRIES,
-    WEIGHT_TYPES,
-    DamagedError,
-    Shape,
-    Weighted,
-    checked_shape,
-    judge_precision,
-)
+from ._summary import MAX_ENTRIES, WEIGHT_TYPES, DamagedError, Shape, Weighted, checked_shape, judge_precision
 
 _KIND = "a TFLite model"
 _TYPES_OF_BITS = {
