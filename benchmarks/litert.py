@@ -44,9 +44,7 @@ class LitertRuntime:
 
     def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
         try:
-            fast = _interpreter(path)
-            outputs = _run(fast, inputs)
-            defects = [*_delegation_defects(fast), *_kernel_defects(path, fast, inputs, outputs)]
+            outputs, defects = _run_and_check(path, inputs)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(f"LiteRT cannot run the written file: {_first_line(error)}") from error
         return outputs, defects
@@ -84,6 +82,21 @@ def _run(interpreter: Any, inputs: Sequence[Array]) -> list[Array]:
     return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
 
 
+def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], list[str]]:
+    fast = _interpreter(path)
+    outputs = _run(fast, inputs)
+    defects = list(_delegation_defects(fast))
+    images = [value[:, :_CHECK_PIXELS, :_CHECK_PIXELS] if value.ndim == 4 else value for value in inputs]
+    try:
+        small = _run(fast, images)  # in the interpreter that has the weights packed already
+    except RuntimeError:  # a network for one size of image only
+        images, small = list(inputs), outputs
+    # Each interpreter maps the file anew: with both alive, B7's weights would be in memory three times.
+    del fast
+    defects += _kernel_defects(small, _run(_interpreter(path, "BUILTIN_REF"), images))
+    return outputs, defects
+
+
 def _delegation_defects(interpreter: Any) -> Iterator[str]:
     """Says so where ops that XNNPACK has kernels for do not run in one part: each further part copies and waits."""
     facts = litert_delegation(interpreter)
@@ -102,19 +115,12 @@ def _without_xnnpack_kernel(op: Any) -> bool:
     return wide or op["op_name"] == "PADV2"
 
 
-def _kernel_defects(path: Path, fast: Any, inputs: Sequence[Array], outputs: Sequence[Array]) -> Iterator[str]:
+def _kernel_defects(outputs: Sequence[Array], reference: Sequence[Array]) -> Iterator[str]:
     """Says so where XNNPACK and the reference kernels, which share no code, do not agree on what the file means."""
     from edgeeff.parity import max_abs, sqnr_db
 
-    images = [value[:, :_CHECK_PIXELS, :_CHECK_PIXELS] if value.ndim == 4 else value for value in inputs]
-    reference = _interpreter(path, "BUILTIN_REF")
-    try:
-        expected = _run(reference, images)
-        outputs = _run(fast, images)
-    except RuntimeError:  # a network with layers for one size of image only
-        expected = _run(_interpreter(path, "BUILTIN_REF"), inputs)
-    agreement = sqnr_db(expected, outputs)
-    if agreement < _AGREEMENT_DB and max_abs(expected, outputs) != 0:  # equal zeros have no ratio
+    agreement = sqnr_db(reference, outputs)
+    if agreement < _AGREEMENT_DB and max_abs(reference, outputs) != 0:  # equal zeros have no ratio
         yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {_AGREEMENT_DB:g} dB"
 
 
