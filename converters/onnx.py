@@ -125,6 +125,8 @@ class _Writer:
             self.graph.name,
             [self.value(name) for name in self.graph.inputs],
             [self.value(name) for name in self.graph.outputs],
+            # Stated shapes spare every reader a shape inference of its own.
+            value_info=[self.value(node.name) for node in self.graph.nodes if node.name not in self.graph.outputs],
         )
         model: onnx.ModelProto = helper.make_model(
             proto,

@@ -122,10 +122,11 @@ def _prove(network: Network, path: Path, converter: Converter, runtime: Runtime,
         runtime=f"{runtime.name} {runtime.version()}",
     )
     if not proof.sqnr_db >= limit:
+        cure = "take --precision fp32" if precision != "fp32" else "look for weights or activations of extreme size"
         raise ConversionError(
             f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
             f"network's; the limit is {limit:g} dB",
-            "the file was not kept; weights with extreme values need --precision fp32",
+            f"the file was not kept; {cure}",
         )
     return proof
 
