@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from edgeeff.converters import trace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeeff import parity, registry
+from edgeeff.converters import trace
 from edgeeff.errors import ConversionError
 from edgeeff.networks import noise
 from edgeeff.ops import Conv2d, Unary

@@ -54,9 +54,7 @@ def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--width", type=float, help="Channels, as a multiple of b0's or lite0's.")
     @click.option("--depth", type=float, help="Repeats, as a multiple of b0's or lite0's.")
     @click.option("--resolution", type=int, help="Size of the input in pixels.")
-    @click.option(
-        "--phi", type=float, help="Compound: depth, width, resolution times alpha, beta, gamma ^ PHI."
-    )
+    @click.option("--phi", type=float, help="Compound: depth, width, resolution times alpha, beta, gamma ^ PHI.")
     @click.option("--alpha", type=float, default=1.2, show_default=True, help="Base of the depth for --phi.")
     @click.option("--beta", type=float, default=1.1, show_default=True, help="Base of the width for --phi.")
     @click.option("--gamma", type=float, default=1.15, show_default=True, help="Base of the resolution for --phi.")
