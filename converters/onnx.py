@@ -120,13 +120,14 @@ class _Writer:
     def skeleton(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The file without its constants."""
         helper = self.onnx.helper
+        hidden = [node.name for node in self.graph.nodes if node.inputs and node.name not in self.graph.outputs]
         proto = helper.make_graph(
             self.nodes,
             self.graph.name,
             [self.value(name) for name in self.graph.inputs],
             [self.value(name) for name in self.graph.outputs],
             # Stated shapes spare every reader a shape inference of its own.
-            value_info=[self.value(node.name) for node in self.graph.nodes if node.name not in self.graph.outputs],
+            value_info=[self.value(name) for name in hidden],
         )
         model: onnx.ModelProto = helper.make_model(
             proto,
