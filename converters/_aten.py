@@ -149,6 +149,8 @@ def _mean(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     rank = len(x.shape)
     dims = a.get("dim")
     axes = tuple(sorted(d % rank for d in dims)) if dims else tuple(range(rank))
+    if 0 in axes:
+        raise UnsupportedError("over the batch axis")
     return e.emit(Mean(axes, bool(a.get("keepdim"))), x)
 
 
