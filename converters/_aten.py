@@ -144,6 +144,16 @@ def _binary(kind: Literal["add", "sub", "mul", "div"]) -> Rule:
     return rule
 
 
+def _reversed_sub(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    if a["alpha"] != 1:
+        raise UnsupportedError("with alpha other than 1")
+    return e.emit(Binary("sub"), a["other"], a["self"])
+
+
+def _reciprocal(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    return e.emit(Binary("div"), 1.0, a["self"])
+
+
 def _mean(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     x: Value = a["self"]
     rank = len(x.shape)
@@ -296,6 +306,8 @@ RULES: dict[str, Rule] = {
     "sub": _binary("sub"),
     "mul": _binary("mul"),
     "div": _binary("div"),
+    "rsub": _reversed_sub,
+    "reciprocal": _reciprocal,
     "mean": _mean,
     "_adaptive_avg_pool2d": _adaptive_pool,
     "avg_pool2d": _average_pool,

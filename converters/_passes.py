@@ -57,7 +57,8 @@ def fold_affine(graph: Graph) -> Graph:
     def merge(before: Node, node: Node) -> Node | None:
         if not isinstance(node.op, Affine) or not isinstance(before.op, Conv2d | Dense):
             return None
-        if before.op.activation != "none":
+        # A dense layer's outputs lie on its last axis, which is the channels' only in a matrix.
+        if before.op.activation != "none" or (isinstance(before.op, Dense) and len(graph.shapes[node.name]) != 2):
             return None
         weight = before.op.weight * _per_output_channel(node.op.scale, before.op.weight)
         bias = node.op.shift if before.op.bias is None else before.op.bias * node.op.scale + node.op.shift

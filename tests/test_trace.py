@@ -10,9 +10,11 @@ from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 
 from edgeeff import parity, registry
 from edgeeff.converters import trace
+from edgeeff.converters._passes import simplify
 from edgeeff.errors import ConversionError
+from edgeeff.graph import Graph, Node
 from edgeeff.networks import noise
-from edgeeff.ops import Conv2d, Unary
+from edgeeff.ops import Affine, Conv2d, Dense, Reshape, Unary
 
 
 class Of(nn.Module):
@@ -93,6 +95,11 @@ NETWORKS = {
     "weight_standardised": lambda m, x: F.conv2d(x, m.conv.weight - m.conv.weight.mean((1, 2, 3), keepdim=True)),
     "max_pool": lambda m, x: F.max_pool2d(m.conv(x), 3, 2, 1),
     "max_pool_ceil": lambda m, x: F.max_pool2d(m.conv(x), 3, 2, ceil_mode=True),
+    "max_pool_ceil_drops_a_window": lambda m, x: F.max_pool2d(m.conv(x), 3, 3, 1, ceil_mode=True),
+    "average_pool_ceil_drops_a_window": lambda m, x: F.avg_pool2d(m.conv(x), 3, 3, 1, True, False),
+    "average_pool_ceil": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 0, True),
+    "gate_turned_around": lambda m, x: (1 - torch.sigmoid(x)) * (1 / (1 + F.relu(x))),
+    "flattened_from_rows": lambda m, x: m.conv(x).squeeze(0).flatten(1).reshape(1, -1),
     "average_pool": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 1),
     "average_pool_not_counting": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 1, count_include_pad=False),
     "adaptive_pool": lambda m, x: F.adaptive_avg_pool2d(m.conv(x), (5, 2)),
@@ -131,6 +138,22 @@ def test_folds_and_fuses_but_not_across_a_second_use():
     assert traced_graph(own_silu).op_counts == {"conv2d": 1, "silu": 1}
     assert traced_graph(NETWORKS["pad"]).op_counts == {"conv2d": 1}
     assert traced_graph(bn_after_shared_conv).op_counts == {"conv2d": 1, "affine": 1, "add": 1}
+
+
+def test_a_batch_norm_over_the_rows_of_a_dense_layer_is_not_folded():
+    weight, scale = np.ones((8, 16), np.float32), np.arange(8, dtype=np.float32)
+    nodes = (Node("dense", Dense(weight, None), ("x",)), Node("bn", Affine(scale, scale), ("dense",)))
+    folded = simplify(Graph("rows", {"x": (1, 8, 16)}, nodes, ("bn",)))  # scales rows; the weights have columns
+    assert [node.name for node in folded.nodes] == ["dense", "bn"]
+    folded = simplify(Graph("matrix", {"x": (1, 16)}, nodes, ("bn",)))
+    assert [node.name for node in folded.nodes] == ["dense"]
+
+
+def test_what_the_checker_of_onnx_refuses_is_a_conversion_error(tmp_path):
+    x = {"x": (1, 4, 10, 10)}
+    wrong = Graph("wrong", x, (Node("view", Reshape((1, 7)), ("x",)),), ("view",))
+    with pytest.raises(ConversionError, match="wrong: onnx's checker refuses"):
+        registry.converter("onnx").write(wrong, tmp_path / "x.onnx", precision="fp32", metadata={})
 
 
 def test_names_say_the_place():
