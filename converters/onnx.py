@@ -37,6 +37,8 @@ from edgeeff.ops import (
 from edgeeff.protocols import Converter
 from edgeeff.values import FileSummary
 
+from ._half import require_half
+
 if TYPE_CHECKING:
     import onnx
 
@@ -159,6 +161,7 @@ class _Writer:
         """A float constant, stored at the file's precision."""
         if not self.half:
             return self.constant(name, values)
+        require_half(name, values)
         stored = self.constant(f"{name}.fp16", values.astype(np.float16))
         return self.add("Cast", [stored], name, to=self.onnx.TensorProto.FLOAT)
 

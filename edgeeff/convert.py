@@ -160,6 +160,7 @@ def _describe(
         versions=_versions(runtime),
         resolution=network.resolution,
         family=network.family,
+        weights_sha256=network.weights_sha256,
         notes=network.notes,
     )
 

@@ -115,6 +115,8 @@ class Artifact:
     versions: Mapping[str, str]
     resolution: int | None = None
     family: str | None = None
+    weights_sha256: str | None = None
+    """Of the file that the weights were read from; None where they were made."""
     notes: tuple[str, ...] = ()
 
 

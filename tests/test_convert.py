@@ -68,6 +68,7 @@ def test_real_lite0_weights_reach_parity_in_every_format_and_precision(lite0, tm
             assert artifact.macs == registry.families()["efficientnet_lite"].variants["lite0"].macs
             assert artifact.size_bytes == artifact.path.stat().st_size
             assert sha256_of(artifact.path) == artifact.sha256
+            assert artifact.weights_sha256.startswith("57934424")  # as the name of the weights' file says
             assert read_manifest(artifact.path) == artifact
     sizes = {path.name: path.stat().st_size for path in tmp_path.glob("*.*") if path.suffix != ".json"}
     for name in FORMATS:
@@ -146,6 +147,18 @@ def test_a_file_that_computes_something_else_is_not_kept(format_name, tmp_path):
     assert caught.value.exit_code == 6
     assert (good.path.read_bytes(), manifest_path(good.path).read_bytes()) == before
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_weights_beyond_float16_are_named(format_name, tmp_path):
+    module = nn.Conv2d(3, 8, 1)
+    nn.init.constant_(module.bias, 7e4)
+    inputs = noise([(1, 3, 4, 4)])
+    traced = trace(module, [torch.from_numpy(inputs[0])], name="large")
+    network = replace(small_network(), graph=traced.graph, inputs=inputs, outputs=traced.outputs)
+    with pytest.raises(ConversionError, match="bias: the value 70000 exceeds float16's largest"):
+        list(convert(network, targets("fp16", (format_name,)), tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outputs_that_are_no_numbers_are_not_parity():
