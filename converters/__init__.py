@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgeeff.errors import MissingExtraError
+from edgeeff.errors import ConversionError, MissingExtraError
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +18,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     Raises:
         MissingExtraError: torch is not installed.
+        ConversionError: see `_trace.trace`; or nothing is left of the network when it is simplified.
     """
     try:
         import torch  # noqa: F401
@@ -29,4 +30,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
     from ._trace import trace as run
 
     traced = run(module, inputs, name=name)
-    return replace(traced, graph=simplify(traced.graph))
+    graph = simplify(traced.graph)
+    if not graph.nodes:
+        raise ConversionError(f"{name} does nothing but pass its input on: there is nothing to convert")
+    return replace(traced, graph=graph)

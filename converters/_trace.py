@@ -46,8 +46,10 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
         name: of the network.
 
     Raises:
-        ConversionError: an operator is not supported, or the network's path depends on the data.
+        ConversionError: an operator is not supported, the network's path depends on the data, or it fails itself.
     """
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ConversionError(f"{name} is TorchScript, whose operators cannot be watched", "give the Python network")
     recorder = _Recorder(module, inputs)
     handles = recorder.watch_places()
     training = {part: part.training for part in module.modules()}
@@ -57,7 +59,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
             outputs = _tensors(module(*inputs))
     except (EdgeeffError, MemoryError):
         raise
-    except Exception as error:  # whatever a network that we do not know may raise
+    except (Exception, SystemExit) as error:  # whatever a network that we do not know may raise
         shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in inputs)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConversionError(f"the network fails on an input of {shapes}: {reason}") from error
@@ -69,6 +71,8 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
     names = tuple(recorder.name_of(output) for output in outputs)
     inputs_by_name = {f"input{i or ''}": tuple(tensor.shape) for i, tensor in enumerate(inputs)}
     graph = Graph(name, inputs_by_name, tuple(recorder.nodes), names)
+    if not all(output.isfinite().all() for output in outputs):
+        raise ConversionError(f"{name} itself gives NaN or infinity", "look for such values in its weights")
     return Trace(graph, tuple(output.contiguous().numpy() for output in outputs))
 
 

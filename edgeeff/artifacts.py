@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.errors import UsageError
-from edgeeff.files import cannot_read, replacing, sha256_of
+from edgeeff.files import read_bytes, replacing, sha256_of
 from edgeeff.values import Artifact, Normalisation, Parity, TensorSpec
 
 SCHEMA = 1
@@ -47,15 +47,14 @@ def read_manifest(path: Path) -> Artifact | None:
         UsageError: the manifest is damaged or from a later version of edgeeff.
     """
     source = manifest_path(path)
+    if not source.exists():
+        return None
+    content = read_bytes(source)
     try:
-        document = json.loads(source.read_bytes())
+        document = json.loads(content)
         if document["schema"] > SCHEMA:
             raise UsageError(f"{source} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
         artifact = _parse(path, document)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise cannot_read(source, error) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{source} is not a manifest of edgeeff", "delete it, or convert the file again") from error
     return artifact if artifact.sha256 == sha256_of(path) else None

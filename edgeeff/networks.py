@@ -85,7 +85,7 @@ def from_module(spec: str, shapes: Sequence[Sequence[int]], trace: Tracer) -> Ne
         import torch
     except ImportError as error:
         raise MissingExtraError("torch", "torch", "converting a network") from error
-    made = _call(_find(spec))
+    made = _call(spec, _find(spec))
     if not isinstance(made, torch.nn.Module):
         raise UsageError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module")
     inputs = noise(shapes)
@@ -117,7 +117,7 @@ def _find(spec: str) -> Any:
         raise UsageError(
             f"--module {spec}: there is no module {error.name!r}", "it is looked for here and among the packages"
         ) from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConversionError(f"--module {spec}: importing {module_name} fails: {_first_line(error)}") from error
     finally:
         sys.path.pop(0)
@@ -126,7 +126,7 @@ def _find(spec: str) -> Any:
     return getattr(module, name)
 
 
-def _call(made: Any) -> Any:
+def _call(spec: str, made: Any) -> Any:
     import torch
 
     if isinstance(made, torch.nn.Module) or not callable(made):
@@ -136,8 +136,8 @@ def _call(made: Any) -> Any:
         return made()
     except EdgeeffError:
         raise
-    except Exception as error:  # the user's code may raise anything
-        raise ConversionError(f"the function {made.__name__} fails: {_first_line(error)}") from error
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise ConversionError(f"--module {spec}: calling it fails: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from typing import Any
 
 from edgeeff.codec import decode, encode
 from edgeeff.errors import EdgeeffError, UsageError
-from edgeeff.files import cannot_read, cannot_write
+from edgeeff.files import cannot_read, cannot_write, read_bytes
 from edgeeff.values import Launch, Measurement
 
 SCHEMA = 1
@@ -102,7 +102,7 @@ def read(path: Path) -> list[Measurement]:
     """
     try:
         files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        return [measurement for file in files for measurement in _parse(file, file.read_bytes())]
+        return [measurement for file in files for measurement in _parse(file, read_bytes(file))]
     except OSError as error:
         raise cannot_read(path, error) from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +145,9 @@ def _module_network(spec: str, shapes: Sequence[tuple[int, ...]]) -> Network:
     from edgeeff.networks import from_module
 
     say(f"tracing {spec}")
-    return from_module(spec, shapes, trace)
+    # What the user's code prints must not stand before the document on stdout.
+    with contextlib.redirect_stdout(sys.stderr):
+        return from_module(spec, shapes, trace)
 
 
 def _variant_network(
