@@ -14,8 +14,11 @@ from edgeeff.ops import Affine, Binary, Conv2d, Dense, Mean, Pad, Reshape, Unary
 
 
 def simplify(graph: Graph) -> Graph:
-    """All passes, in the order in which each makes room for the next."""
-    for rewrite in (fold_affine, fold_pad, find_silu, fuse_activation, fold_flatten, drop_dead):
+    """All passes, in the order in which each makes room for the next.
+
+    First what nobody reads goes, since a second reader keeps a value from being folded away.
+    """
+    for rewrite in (drop_dead, fold_affine, fold_pad, find_silu, fuse_activation, fold_flatten, drop_dead):
         graph = rewrite(graph)
     return graph
 

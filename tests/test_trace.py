@@ -140,6 +140,15 @@ def test_folds_and_fuses_but_not_across_a_second_use():
     assert traced_graph(bn_after_shared_conv).op_counts == {"conv2d": 1, "affine": 1, "add": 1}
 
 
+def test_a_reader_whose_result_is_thrown_away_does_not_count():
+    def unused_mean(m, x):
+        y = m.conv(x)
+        y.mean((2, 3))
+        return m.bn(y)
+
+    assert traced_graph(unused_mean).op_counts == {"conv2d": 1}
+
+
 def test_a_batch_norm_over_the_rows_of_a_dense_layer_is_not_folded():
     weight, scale = np.ones((8, 16), np.float32), np.arange(8, dtype=np.float32)
     nodes = (Node("dense", Dense(weight, None), ("x",)), Node("bn", Affine(scale, scale), ("dense",)))
