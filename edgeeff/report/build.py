@@ -53,7 +53,9 @@ def _latest(measurements: Iterable[Measurement]) -> tuple[list[Measurement], int
     latest: dict[tuple[object, ...], Measurement] = {}
     count = 0
     for m in sorted(measurements, key=lambda m: m.created_unix_s):
-        identity = (m.variant, m.weights, m.resolution) if m.variant else (m.sha256,)
+        # Converted anew, a file has other bytes; with another classifier it has other counts.
+        same = (m.variant, m.weights, m.resolution, m.macs, m.parameters)
+        identity: tuple[object, ...] = same if m.variant else (m.sha256,)
         latest[(*identity, m.format, m.precision, m.runtime, m.accelerator, m.threads, m.device)] = m
         count += 1
     return list(latest.values()), count - len(latest)
