@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -180,6 +181,26 @@ def test_a_manifest_speaks_for_one_content_only(tmp_path):
         manifest_path(artifact.path).write_text(damaged)
         with pytest.raises(UsageError, match="not a manifest"):
             read_manifest(artifact.path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("variant", 5), ("macs", 2**64), ("precision", None), ("notes", "x")])
+def test_a_manifest_whose_fields_make_no_sense_is_refused(tmp_path, field, value):
+    # Else its values would go into the results, where no reader takes them.
+    (artifact,) = convert(small_network(), targets("fp32", ("onnx",)), tmp_path)
+    source = manifest_path(artifact.path)
+    source.write_text(json.dumps({**json.loads(source.read_text()), field: value}))
+    with pytest.raises(UsageError, match="not a manifest"):
+        read_manifest(artifact.path)
+
+
+def test_replacing_takes_no_device_and_no_folder(tmp_path):
+    # A symbolic link: were the check missing, the test would replace the link and not the machine's device.
+    (tmp_path / "device").symlink_to("/dev/null")
+    (tmp_path / "folder").mkdir()
+    for name in ("device", "folder"):
+        with pytest.raises(UsageError, match="not a regular file"), replacing(tmp_path / name):
+            pass
+    assert (tmp_path / "device").is_char_device() and (tmp_path / "folder").is_dir()
 
 
 def test_replacing_keeps_what_was_there_when_the_block_fails(tmp_path):

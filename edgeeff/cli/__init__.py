@@ -112,6 +112,10 @@ def _failed(error: Exception, argv: Sequence[str]) -> int:
         case MemoryError():
             cure = "close other programs, or take a smaller network or resolution"
             return _fail(UsageError("out of memory", cure), argv)
+        case ImportError():
+            # A package that is absent has its own error; this one is there and broken, or memory is short.
+            cure = "free some memory, or install the package again"
+            return _fail(UsageError(f"a package cannot be loaded: {error}", cure), argv)
         case OSError():
             return _system_error(error, argv)
     raise error
@@ -145,12 +149,13 @@ def _system_error(error: OSError, argv: Sequence[str]) -> int:
 
 def _guard_streams() -> None:
     """Makes the standard streams safe to write to, whatever the caller has done with them."""
-    for number in range(3):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             # Else the next file that is opened gets the number, and a runtime's messages go into it.
             os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold what the terminal's encoding does not.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -113,6 +113,22 @@ def test_a_full_output_is_a_sentence(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 2
 
 
+def test_bench_needs_no_stream(folder: Path, tmp_path: Path) -> None:
+    arguments = ["bench", str(folder / "small.tflite"), "--seconds", "1", "--out", "results"]
+    line = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "edgeeff", *arguments]
+    assert subprocess.run(line, cwd=tmp_path, timeout=120, check=False).returncode == 0
+    assert edgeeff("report", cwd=tmp_path).returncode == 0
+
+
+def test_a_package_that_does_not_load_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('failed to map segment')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    arguments = ["--module", "mynet:small", "--input", "1x3x8x8", "--format", "onnx", "--json"]
+    done = edgeeff("convert", *arguments, cwd=folder, env=environment)
+    assert done.returncode == 2
+    assert "failed to map segment" in json.loads(done.stdout)["error"]["message"]
+
+
 def test_a_closed_stderr_takes_no_message_into_the_file(folder: Path, tmp_path: Path) -> None:
     arguments = ["convert", "--module", "mynet:small", "--input", "1x3x16x16", "--out", str(tmp_path)]
     line = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-m", "edgeeff", *arguments]
