@@ -36,6 +36,19 @@ def checked_shape(dimensions: Iterable[int | None]) -> Shape:
     return shape
 
 
+def total_macs(counts: Iterable[int | None]) -> int | None:
+    """The sum of the operators' multiply-adds, None where one is not known.
+
+    Raises:
+        DamagedError: no results file could hold the number; B7 has 4e10.
+    """
+    known = list(counts)
+    total = sum(count or 0 for count in known)
+    if total >= _MAX_ELEMENTS:
+        raise DamagedError(f"it asks for {total:.1e} multiply-adds")
+    return None if None in known else total
+
+
 @dataclass(frozen=True, slots=True)
 class Weighted:
     """An operator with stored weights: the weights' type as stored, the type of what they meet, their elements."""
