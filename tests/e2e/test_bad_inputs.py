@@ -170,3 +170,13 @@ def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number:
     assert kept == ([] if line == "tracing" else [".jsonl"])
     if kept:
         assert edgeeff("report", str(tmp_path), cwd=folder).returncode == 0
+
+
+def test_weights_without_values_are_refused() -> None:
+    import torch
+
+    from edgeeff.errors import UsageError
+    from edgeeff.layouts import as_float
+
+    with pytest.raises(UsageError, match="conv has a shape and no values"):
+        as_float("x.pth", {"conv": torch.zeros(2, device="meta")})
