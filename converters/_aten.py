@@ -236,6 +236,12 @@ def _identity(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     return x
 
 
+def _expand(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    # Arithmetic broadcasts by itself, so `x * gate.expand_as(x)` needs no op; the emitter refuses any other use.
+    x: Value = a["self"]
+    return x
+
+
 def _restride(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     # Pooling to 1x1 in channels_last marks its result so. Only there the elements surely stay where they are.
     x: Value = a["self"]
@@ -322,6 +328,7 @@ RULES: dict[str, Rule] = {
     "t": _transpose,
     "transpose": _transpose,
     "permute": _transpose,
+    "expand": _expand,
     "clone": _identity,
     "detach": _identity,
     "alias": _identity,

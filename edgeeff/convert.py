@@ -41,10 +41,12 @@ class Network:
     outputs: tuple[NDArray[np.float32], ...]
     inputs_label: str
     weights: str
-    trained: bool
     parameters: int
     family: str | None = None
     resolution: int | None = None
+    padding: str | None = None
+    bn_eps: float | None = None
+    classes: int | None = None
     normalisation: Normalisation | None = None
     labels: str | None = None
     weights_sha256: str | None = None
@@ -52,11 +54,19 @@ class Network:
 
 
 def file_name(network: Network, precision: str, suffix: str) -> str:
-    """For example "lite0-fp32.tflite"; weights that are not the published ones are part of the name."""
-    if network.weights.startswith("pretrained"):
-        return f"{network.name}-{precision}.{suffix}"
-    label = re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-.")
-    return f"{network.name}-{precision}-{label}.{suffix}"
+    """For example "lite0-fp32.tflite". Whatever is not the published network's is part of the name.
+
+    Two networks that differ have two names, so that converting one never replaces the other.
+    """
+    parts = [network.name, precision]
+    if not network.weights.startswith("pretrained"):
+        parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-."))
+        parts += [network.weights_sha256[:8]] if network.weights_sha256 else []
+    if network.padding == "symmetric":
+        parts.append(network.padding)
+    if network.classes not in (None, 1000):
+        parts.append(f"{network.classes}classes" if network.classes else "features")
+    return f"{'-'.join(parts)}.{suffix}"
 
 
 def convert(
@@ -85,7 +95,7 @@ def convert(
             converter.write(network.graph, temporary, precision=precision, metadata=metadata)
             proof = _prove(network, temporary, converter, runtime, precision)
             artifact = _describe(network, temporary, path, converter, runtime, precision, proof)
-        write_manifest(artifact)
+            write_manifest(artifact)
         yield artifact
 
 
@@ -160,6 +170,10 @@ def _describe(
         versions=_versions(runtime),
         resolution=network.resolution,
         family=network.family,
+        padding=network.padding,
+        bn_eps=network.bn_eps,
+        classes=network.classes,
+        peak_activation_bytes=4 * network.graph.peak_activation_elements(),
         weights_sha256=network.weights_sha256,
         notes=network.notes,
     )

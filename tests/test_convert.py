@@ -36,7 +36,7 @@ def small_network() -> Network:
     inputs = noise([(1, 3, 16, 16)])
     traced = trace(module, [torch.from_numpy(inputs[0])], name="small")
     parameters = sum(p.numel() for p in module.parameters())
-    return Network("small", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", False, parameters)
+    return Network("small", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", parameters)
 
 
 def targets(precision: str = "fp32", formats: tuple[str, ...] = FORMATS):
@@ -134,7 +134,10 @@ def test_random_weights_are_part_of_the_name():
     network = small_network()
     assert file_name(network, "fp32", "onnx") == "small-fp32-random-seed0.onnx"
     assert file_name(replace(network, weights="pretrained(x.pth)"), "fp16", "tflite") == "small-fp16.tflite"
-    assert file_name(replace(network, weights="file(a b.pth)"), "fp16", "tflite") == "small-fp16-file-a-b.pth.tflite"
+    mine = replace(network, weights="file(a b.pth)", weights_sha256="0123456789abcdef", classes=1000)
+    assert file_name(mine, "fp16", "tflite") == "small-fp16-file-a-b.pth-01234567.tflite"
+    other = replace(mine, padding="symmetric", classes=0)
+    assert file_name(other, "fp16", "tflite") == "small-fp16-file-a-b.pth-01234567-symmetric-features.tflite"
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

@@ -106,6 +106,7 @@ NETWORKS = {
     "classifier": lambda m, x: m.dense(torch.flatten(F.adaptive_avg_pool2d(m.conv(x), 1), 1)).softmax(-1),
     "flatten_map": lambda m, x: F.linear(m.conv(x).flatten(1), m.conv.weight.new_ones(3, 8 * 100) / 800),
     "dense_on_map": lambda m, x: m.dense(m.conv(x).permute(0, 2, 3, 1)),
+    "expanded_gate": lambda m, x: (y := m.conv(x)) * y.mean((2, 3), keepdim=True).expand_as(y),
     "shuffle": shuffle,
     "split_and_cat": split_and_cat,
 }
@@ -183,6 +184,9 @@ def test_names_say_the_place():
         (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "reflection_pad"),
         (lambda m, x: F.pad(x, (1, 1), value=3.0), "zeros"),
         (lambda m, x: x - x.mean(), "over the batch axis"),
+        (lambda m, x: m.conv(x[:, :, :1].expand(1, 4, 10, 10)), "expanded from"),
+        (lambda m, x: (lambda y: (y, y))(m.conv(x)), "returns a value twice"),
+        (lambda m, x: x, "its own input"),
         (lambda m, x: x[:, ::2], "step 2"),
         (lambda m, x: x.clamp(-1, 1), "-1"),
         (lambda m, x: F.conv2d(x, m.conv.weight * x[:, :1, :1, :1]), "computed from the input"),
