@@ -18,7 +18,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     Raises:
         MissingExtraError: torch is not installed.
-        ConversionError: see `_trace.trace`; or nothing is left of the network when it is simplified.
+        ConversionError: see `_trace.trace`.
     """
     try:
         import torch  # noqa: F401
@@ -30,7 +30,4 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
     from ._trace import trace as run
 
     traced = run(module, inputs, name=name)
-    graph = simplify(traced.graph)
-    if not graph.nodes:
-        raise ConversionError(f"{name} does nothing but pass its input on: there is nothing to convert")
-    return replace(traced, graph=graph)
+    return replace(traced, graph=simplify(traced.graph))

@@ -69,8 +69,10 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
         for part, was in training.items():
             part.training = was
     names = tuple(recorder.name_of(output) for output in outputs)
-    if len(set(names)) < len(names) or any(recorder.is_input(name) for name in names):
-        raise ConversionError("the network returns a value twice, or its own input", "return each result once")
+    if len(set(names)) < len(names):
+        raise ConversionError(f"{name} returns a value twice", "return each result once")
+    if any(recorder.is_input(output) for output in names):
+        raise ConversionError(f"{name} passes its own input on: there is nothing to convert")
     inputs_by_name = {f"input{i or ''}": tuple(tensor.shape) for i, tensor in enumerate(inputs)}
     graph = Graph(name, inputs_by_name, tuple(recorder.nodes), names)
     if not all(output.isfinite().all() for output in outputs):

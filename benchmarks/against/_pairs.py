@@ -55,11 +55,12 @@ def main() -> None:
     apart = distances_db(spec["runtime"], spec["format"], paths, spec["resolution"])
     rng = random.Random(spec["seed"])
     invokes: list[Callable[[], Any]] = [lambda: None] * len(paths)
-    for index in rng.sample(range(len(paths)), len(paths)):  # which is loaded first has an influence of its own
+    order = rng.sample(range(len(paths)), len(paths))  # which is loaded first has an influence of its own
+    for index in order:
         wanted = {"model": str(paths[index]), "threads": spec["threads"], "seed": 0, "shapes": {}}
         invokes[index], _ = LOADERS[spec["runtime"]](wanted)
-    for invoke in invokes:
-        warm_up(invoke, _WARM_UP_RUNS, _WARM_UP_S)
+    for index in order:
+        warm_up(invokes[index], _WARM_UP_RUNS, _WARM_UP_S)
     samples = interleave(invokes, rng, spec["rounds"], spec["max_s"])
     print(json.dumps({"samples_ns": samples, "distances_db": apart}))
 

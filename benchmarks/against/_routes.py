@@ -26,6 +26,9 @@ PEERS: dict[str, tuple[str, tuple[set[str], ...]]] = {
     "torch-torchscript": ("onnx", ({"torch"}, {"onnx"})),
 }
 
+CONTROL = "edgeeff again"
+"""The same file once more: as far as its ratio is from 1, the other ratios cannot be trusted."""
+
 ROUNDS, MAX_S = 40, 20.0
 """Of calls within one process, for latency."""
 
@@ -106,7 +109,7 @@ def pair_all(variants: Sequence[str], routes: Sequence[Route], processes: int) -
                 written = {r.name: r.file(variant) for r in routes if r.format == format_name}
                 files = {name: path for name, path in written.items() if path is not None}
                 if OURS in files and len(files) > 1:
-                    yield _pair(variant, format_name, files, seed)
+                    yield _pair(variant, format_name, files | {CONTROL: files[OURS]}, seed)
 
 
 def _pair(variant: str, format_name: str, files: Mapping[str, Path], seed: int) -> Pairs:

@@ -21,8 +21,9 @@ weights. What each does within its process, and where that is not the same:
 - litert-torch, torch-dynamo and torch-torchscript: import torch, make the weights, convert.
 
 Latency: in processes that load all files of a format, single calls alternate in random order, with one thread of the
-runtime in edgeeff's environment. Below 1, edgeeff's file is faster. "Apart" is the distance between the outputs of
-the two files on the same noise, which shows that they compute the same.
+runtime in edgeeff's environment. Below 1, edgeeff's file is faster. "edgeeff again" is the same file loaded once more:
+as far as its ratio is from 1, no other can be trusted. "Apart" is the distance between the outputs of the two files on
+the same noise, which shows that they compute the same.
 """
 
 from __future__ import annotations
