@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgeeff.errors import ConversionError, MissingExtraError
+from edgeeff.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     Raises:
         MissingExtraError: torch is not installed.
-        ConversionError: see `_trace.trace`.
+        edgeeff.errors.ConversionError: see `_trace.trace`.
     """
     try:
         import torch  # noqa: F401
