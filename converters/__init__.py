@@ -10,6 +10,9 @@ from edgeeff.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
+    from edgeeff.calibration import Calibration
+    from edgeeff.convert import Network
+
     from ._trace import Trace
 
 
@@ -30,3 +33,28 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     traced = run(module, inputs, name=name)
     return replace(traced, graph=simplify(traced.graph))
+
+
+def quantize(network: Network, precision: str, calibration: Calibration | None) -> Network:
+    """The network with its graph quantised, and the held-out images as what its files are proven on.
+
+    Args:
+        precision: "int8-weights".
+        calibration: None leaves out what needs images.
+    """
+    from dataclasses import replace
+
+    from ._quantize import quantize_weights
+
+    if calibration is None:
+        found = quantize_weights(network.graph)
+        return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
+    found = quantize_weights(network.graph, calibration.images, calibration.held_out)
+    return replace(
+        network,
+        graph=found.graph,
+        inputs=(calibration.held_out,),
+        outputs=found.held_out,
+        inputs_label=f"{len(calibration.held_out)} held-out images of {calibration.source}",
+        notes=(*network.notes, *found.notes),
+    )
