@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _AGREEMENT_DB = 60.0
 """Rounding alone leaves 107 dB or more between two float kernels on B0 to B7; a wrong kernel leaves 30 or less."""
 
+_INTEGER_AGREEMENT_DB = 12.0
+"""Of two integer kernels, which round in their own ways: 21 to 30 dB on B0 and Lite0, where a step or two of the first
+layers' roundings has grown. It finds gross faults; parity with the float network judges the rest."""
+
 _CHECK_PIXELS = 64
 """Side of the image on which the slow reference kernels run: B0 takes 0.03 s of CPU there, at 224 px 0.33 s."""
 
@@ -113,9 +117,10 @@ def _kernel_defects(path: Path, fast: Any, inputs: Sequence[Array], outputs: Seq
         outputs = _run(fast, images)
     except RuntimeError:  # a network with layers for one size of image only
         expected = _run(_interpreter(path, "BUILTIN_REF"), inputs)
-    agreement = sqnr_db(expected, outputs)
-    if agreement < _AGREEMENT_DB and max_abs(expected, outputs) != 0:  # equal zeros have no ratio
-        yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {_AGREEMENT_DB:g} dB"
+    integer = any(op["op_name"] == "QUANTIZE" for op in reference._get_ops_details())
+    agreement, limit = sqnr_db(expected, outputs), _INTEGER_AGREEMENT_DB if integer else _AGREEMENT_DB
+    if agreement < limit and max_abs(expected, outputs) != 0:  # equal zeros have no ratio
+        yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {limit:g} dB"
 
 
 def _first_line(error: BaseException) -> str:

@@ -35,26 +35,42 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
     return replace(traced, graph=simplify(traced.graph))
 
 
-def quantize(network: Network, precision: str, calibration: Calibration | None) -> Network:
+def quantize(
+    network: Network, precision: str, calibration: Calibration | None, min_sqnr_db: float | None = None
+) -> Network:
     """The network with its graph quantised, and the held-out images as what its files are proven on.
 
     Args:
-        precision: "int8-weights".
-        calibration: None leaves out what needs images.
+        precision: "int8-weights" or "int8".
+        calibration: images; "int8-weights" can do without.
+        min_sqnr_db: of "int8"; ops stay in float until it is reached on held-out images.
+
+    Raises:
+        UsageError: "int8" without images.
     """
     from dataclasses import replace
 
-    from ._quantize import quantize_weights
+    from edgeeff.errors import UsageError
+
+    from ._quantize import quantize_integers, quantize_weights
 
     if calibration is None:
+        if precision == "int8":
+            raise UsageError(
+                "--precision int8 needs --calibration DIR, a folder of photos", "--precision int8-weights needs none"
+            )
         found = quantize_weights(network.graph)
         return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
-    found = quantize_weights(network.graph, calibration.images, calibration.held_out)
+    images, held_out = calibration.images, calibration.held_out
+    if precision == "int8":
+        found = quantize_integers(network.graph, images, held_out, min_sqnr_db)
+    else:
+        found = quantize_weights(network.graph, images, held_out)
     return replace(
         network,
         graph=found.graph,
-        inputs=(calibration.held_out,),
+        inputs=(held_out,),
         outputs=found.held_out,
-        inputs_label=f"{len(calibration.held_out)} held-out images of {calibration.source}",
+        inputs_label=f"{len(held_out)} held-out images of {calibration.source}",
         notes=(*network.notes, *found.notes),
     )

@@ -19,7 +19,7 @@ class TfliteConverter:
     """Writes LiteRT's format. Images are NHWC; outputs of rank 4 are, too."""
 
     name = "tflite"
-    precisions = ("fp32", "fp16", "int8-weights")
+    precisions = ("fp32", "fp16", "int8-weights", "int8")
     runtime = "litert"
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:

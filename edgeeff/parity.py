@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from edgeeff.errors import ConversionError
 
-LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0}
+LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0, "int8": 8.0}
 """Lowest signal-to-noise ratio of the outputs, by precision. Good float routes reach 114 to 117 dB; int8 weights
-30 to 36 dB with calibration images, 22 dB on noise without."""
+30 to 37 dB with calibration images, 22 dB on noise without; all in int8 14 (B0) to 24 dB (Lite0). Below 8 dB a
+network is of no use."""
 
 
 def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:

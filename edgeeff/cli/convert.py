@@ -49,7 +49,7 @@ class Shape(click.ParamType[tuple[int, ...]]):
     multiple=True,
     default=["fp32"],
     show_default=True,
-    help="fp32, fp16, int8-weights. Repeatable.",
+    help="fp32, fp16, int8-weights, int8 (tflite). Repeatable.",
 )
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="A folder of photos, for the int8 precisions."
@@ -181,7 +181,7 @@ def _convert_all(
     def quantize_network(network: Network, precision: str) -> Network:
         from edgeeff.converters import quantize
 
-        made = quantize(network, precision, _images(network, calibration))
+        made = quantize(network, precision, _images(network, calibration), min_sqnr_db)
         for note in made.notes[len(network.notes) :]:
             say(f"{network.name} {precision}: {note}")
         return made
