@@ -15,8 +15,6 @@ from edgeeff.graph import Graph, Node
 from edgeeff.ops import Binary, Constant, Conv2d, Dense, Mean, Pad, Reshape, Unary
 from edgeeff.quantization import SIGMOID, Quantization, ValueScale, weight_scales
 
-from ._ranges import Choose, Histogram
-
 _BIAS_LIMIT = 2.0**30
 """Half of what 32 bits hold; the other half is left to the sum of the products."""
 
@@ -46,8 +44,7 @@ def _has_kernel(graph: Graph, node: Node) -> bool:
 
 def plan(
     graph: Graph,
-    histograms: Mapping[str, Histogram],
-    choose: Choose,
+    ranges: Mapping[str, ValueScale],
     *,
     in_float: Collection[str] = (),
     small_elements: int = 0,
@@ -56,14 +53,13 @@ def plan(
     """The int8 forms of a graph.
 
     Args:
-        histograms: of every value.
-        choose: the range of each.
+        ranges: the int8 form of every value by its own range.
         in_float: nodes that compute in float although they need not.
         small_elements: weights of float nodes below this stay in float.
         levels: of the weights of integer nodes, see `quantization.weight_scales`.
     """
     integer = integer_nodes(graph) - frozenset(in_float)
-    values: dict[str, ValueScale] = {name: choose(histogram) for name, histogram in histograms.items()}
+    values = dict(ranges)
     for node in graph.nodes:
         if isinstance(node.op, Pad | Reshape) and node.name in integer:
             values[node.name] = values[node.inputs[0]]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from edgeeff.graph import Graph
 
-_CANDIDATES = 4
-"""Of the values with the most estimated noise for their cost, so many are measured in each step."""
+_CANDIDATES = 2
+"""So many of the values with the most estimated noise, and as many of those with the most for their cost, are
+measured in each step."""
 
 _ELEMENT_COST = 8
 """What reading and converting an element costs, in multiply-adds, against int8."""
@@ -46,14 +47,14 @@ def leave_in_float(
     around = _around(graph, integer)
     chosen: frozenset[str] = frozenset()
     while True:
-        gains = {
-            value: noise.get(value, 0.0) / _cost(graph, nodes - chosen)
-            for value, nodes in around.items()
-            if nodes - chosen and noise.get(value, 0.0) > 0
+        left = {
+            value: nodes - chosen for value, nodes in around.items() if nodes - chosen and noise.get(value, 0.0) > 0
         }
-        candidates = sorted(gains, key=lambda value: -gains[value])[:_CANDIDATES]
-        if not candidates:
+        if not left:
             return
+        loudest = sorted(left, key=lambda value: -noise[value])[:_CANDIDATES]
+        worthiest = sorted(left, key=lambda value: -noise[value] / _cost(graph, left[value]))[:_CANDIDATES]
+        candidates = dict.fromkeys(loudest + worthiest)
         measured = {value: measure(chosen | around[value]) for value in candidates}
         best = max(measured, key=lambda value: measured[value])
         chosen |= around[best]

@@ -84,6 +84,10 @@ class IntegerQuantizer:
         self.judged = images[:_JUDGED]
         self.expected = outputs(graph, self.judged)
         self.histograms: Mapping[str, Histogram] = observe(graph, images)
+        self.ranges = {
+            method: {name: choose(histogram) for name, histogram in self.histograms.items()}
+            for method, choose in METHODS.items()
+        }
         self.method = "min-max"
         self.corrected = correct_biases(self.with_plan(graph), [torch.from_numpy(images)])
         self.base = self._best_base()
@@ -92,8 +96,7 @@ class IntegerQuantizer:
         """The graph with the plan for the present method, but for the nodes that stay in float."""
         made = plan(
             self.graph,
-            self.histograms,
-            METHODS[self.method],
+            self.ranges[self.method],
             in_float=in_float,
             small_elements=_SMALL_ELEMENTS,
             levels=self.levels,
