@@ -8,7 +8,7 @@ compute in float, so these go together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edgeeff.graph import Graph
@@ -16,6 +16,11 @@ from edgeeff.graph import Graph
 _CANDIDATES = 2
 """So many of the values with the most estimated noise, and as many of those with the most for their cost, are
 measured in each step."""
+
+_GAIN_DB = 0.2
+"""What a choice must gain; otherwise others are measured first, until there are `_PATIENCE` of them."""
+
+_PATIENCE = 10
 
 _ELEMENT_COST = 8
 """What reading and converting an element costs, in multiply-adds, against int8."""
@@ -46,19 +51,33 @@ def leave_in_float(
     """
     around = _around(graph, integer)
     chosen: frozenset[str] = frozenset()
+    reached = -math.inf
+    measured: dict[str, float] = {}
     while True:
         left = {
             value: nodes - chosen for value, nodes in around.items() if nodes - chosen and noise.get(value, 0.0) > 0
         }
+        fresh = [value for value in left if value not in measured]
         if not left:
             return
-        loudest = sorted(left, key=lambda value: -noise[value])[:_CANDIDATES]
-        worthiest = sorted(left, key=lambda value: -noise[value] / _cost(graph, left[value]))[:_CANDIDATES]
-        candidates = dict.fromkeys(loudest + worthiest)
-        measured = {value: measure(chosen | around[value]) for value in candidates}
+        for value in _candidates(graph, left, fresh, noise):
+            measured[value] = measure(chosen | around[value])
         best = max(measured, key=lambda value: measured[value])
-        chosen |= around[best]
-        yield Step(best, -10 * math.log10(noise[best]), chosen, measured[best])
+        patient = fresh and len(measured) < _PATIENCE
+        if measured[best] < reached + _GAIN_DB and patient:
+            continue
+        chosen, reached = chosen | around[best], measured[best]
+        measured = {}
+        yield Step(best, -10 * math.log10(noise[best]), chosen, reached)
+
+
+def _candidates(
+    graph: Graph, left: Mapping[str, frozenset[str]], fresh: Iterable[str], noise: Mapping[str, float]
+) -> list[str]:
+    """The values to measure next, among those that were not measured since the last choice."""
+    loudest = sorted(fresh, key=lambda value: -noise[value])
+    worthiest = sorted(fresh, key=lambda value: -noise[value] / _cost(graph, left[value]))
+    return list(dict.fromkeys(loudest[:_CANDIDATES] + worthiest[:_CANDIDATES]))
 
 
 def _around(graph: Graph, integer: frozenset[str]) -> dict[str, frozenset[str]]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgeeff import parity
+from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
 from edgeeff.ops import Conv2d, Dense
 from edgeeff.quantization import Quantization, weight_scales
@@ -147,7 +148,8 @@ def quantize_integers(
 ) -> Quantized:
     """All that can be in int8; with a limit, what has to stay in float to reach it on held-out images does.
 
-    Where no choice reaches the limit, the last one comes back: the file's proof will say what it misses.
+    Raises:
+        ConversionError: no choice reaches the limit.
     """
     quantizer = IntegerQuantizer(graph, images, levels)
     expected = outputs(graph, held_out)
@@ -161,16 +163,21 @@ def quantize_integers(
     notes = [f"all in int8 ({ranges}): {reached:.1f} dB on {len(held_out)} held-out images"]
     if min_sqnr_db is None or reached >= min_sqnr_db:
         return Quantized(made, tuple(expected), tuple(notes))
+    every = integer_nodes(graph)
     for step in quantizer.steps():
+        if step.nodes == every:
+            break
         notes.append(_reason(quantizer, step))
         if step.sqnr_db >= min_sqnr_db + _MARGIN_DB:
             made = quantizer.quantized(step.nodes)
             reached = held_out_db(made)
             if reached >= min_sqnr_db:
-                break
-    else:
-        made = quantizer.quantized(integer_nodes(graph))
-    return Quantized(made, tuple(expected), tuple(notes))
+                return Quantized(made, tuple(expected), tuple(notes))
+    raise ConversionError(
+        f"{graph.name} int8: {reached:.1f} dB on {len(held_out)} held-out images, the limit is {min_sqnr_db:g} dB, and "
+        f"no choice of its {len(every)} ops in float reaches it",
+        "--precision int8-weights keeps every op in float, at a quarter of the size",
+    )
 
 
 def _reason(quantizer: IntegerQuantizer, step: Step) -> str:
