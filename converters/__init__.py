@@ -21,6 +21,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     Raises:
         MissingExtraError: torch is not installed.
+        edgeeff.errors.ConversionError: see `_trace.trace`.
     """
     try:
         import torch  # noqa: F401

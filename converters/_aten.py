@@ -144,11 +144,23 @@ def _binary(kind: Literal["add", "sub", "mul", "div"]) -> Rule:
     return rule
 
 
+def _reversed_sub(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    if a["alpha"] != 1:
+        raise UnsupportedError("with alpha other than 1")
+    return e.emit(Binary("sub"), a["other"], a["self"])
+
+
+def _reciprocal(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    return e.emit(Binary("div"), 1.0, a["self"])
+
+
 def _mean(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     x: Value = a["self"]
     rank = len(x.shape)
     dims = a.get("dim")
     axes = tuple(sorted(d % rank for d in dims)) if dims else tuple(range(rank))
+    if 0 in axes:
+        raise UnsupportedError("over the batch axis")
     return e.emit(Mean(axes, bool(a.get("keepdim"))), x)
 
 
@@ -224,6 +236,12 @@ def _identity(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     return x
 
 
+def _expand(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
+    # Arithmetic broadcasts by itself, so `x * gate.expand_as(x)` needs no op; the emitter refuses any other use.
+    x: Value = a["self"]
+    return x
+
+
 def _restride(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     # Pooling to 1x1 in channels_last marks its result so. Only there the elements surely stay where they are.
     x: Value = a["self"]
@@ -294,6 +312,8 @@ RULES: dict[str, Rule] = {
     "sub": _binary("sub"),
     "mul": _binary("mul"),
     "div": _binary("div"),
+    "rsub": _reversed_sub,
+    "reciprocal": _reciprocal,
     "mean": _mean,
     "_adaptive_avg_pool2d": _adaptive_pool,
     "avg_pool2d": _average_pool,
@@ -308,6 +328,7 @@ RULES: dict[str, Rule] = {
     "t": _transpose,
     "transpose": _transpose,
     "permute": _transpose,
+    "expand": _expand,
     "clone": _identity,
     "detach": _identity,
     "alias": _identity,

@@ -20,14 +20,7 @@ from ._foreign import map_file, not_a
 from ._onnx_infer import infer_shapes
 from ._onnx_plain import FUSED, INTEGER, STANDARD_DOMAINS, all_graphs, fix_batch, full_name, simplify, sizes
 from ._onnx_skeleton import skeleton
-from ._summary import (
-    WEIGHT_TYPES,
-    DamagedError,
-    Shape,
-    Weighted,
-    checked_shape,
-    judge_precision,
-)
+from ._summary import WEIGHT_TYPES, DamagedError, Shape, Weighted, checked_shape, judge_precision, total_macs
 
 _KIND = "an ONNX model"
 _DTYPES = {"float": "float32", "double": "float64", "undefined": "unknown"}
@@ -177,8 +170,7 @@ def _summarise(model: Any, types: Any) -> FileSummary:
 
 
 def _total_macs(graph: Any, values: _Values) -> int | None:
-    counts = [_macs(node, values) for node in graph.node]
-    return None if None in counts else sum(n or 0 for n in counts)
+    return total_macs(_macs(node, values) for node in graph.node)
 
 
 def _macs(node: Any, values: _Values) -> int | None:

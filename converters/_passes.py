@@ -14,8 +14,11 @@ from edgeeff.ops import Affine, Binary, Conv2d, Dense, Mean, Pad, Reshape, Unary
 
 
 def simplify(graph: Graph) -> Graph:
-    """All passes, in the order in which each makes room for the next."""
-    for rewrite in (fold_affine, fold_pad, find_silu, fuse_activation, fold_flatten, drop_dead):
+    """All passes, in the order in which each makes room for the next.
+
+    First what nobody reads goes, since a second reader keeps a value from being folded away.
+    """
+    for rewrite in (drop_dead, fold_affine, fold_pad, find_silu, fuse_activation, fold_flatten, drop_dead):
         graph = rewrite(graph)
     return graph
 
@@ -57,7 +60,8 @@ def fold_affine(graph: Graph) -> Graph:
     def merge(before: Node, node: Node) -> Node | None:
         if not isinstance(node.op, Affine) or not isinstance(before.op, Conv2d | Dense):
             return None
-        if before.op.activation != "none":
+        # A dense layer's outputs lie on its last axis, which is the channels' only in a matrix.
+        if before.op.activation != "none" or (isinstance(before.op, Dense) and len(graph.shapes[node.name]) != 2):
             return None
         weight = before.op.weight * _per_output_channel(node.op.scale, before.op.weight)
         bias = node.op.shift if before.op.bias is None else before.op.bias * node.op.scale + node.op.shift

@@ -11,7 +11,7 @@ Shape = tuple[int | None, ...]
 
 MAX_ENTRIES = 1_000_000
 """Entries of lists (operators, tensors, dimensions, names' characters) that are read from one file before it counts
-as hostile: in a few bytes, a file can name the same list a million times. EfficientNet-B7 has 40,000."""
+as hostile: in a few bytes, a file can name the same list a million times. EfficientNet-B7 has 70,000."""
 
 _MAX_RANK = 32
 _MAX_ELEMENTS = 2**63
@@ -34,6 +34,19 @@ def checked_shape(dimensions: Iterable[int | None]) -> Shape:
     if len(shape) > _MAX_RANK or math.prod(n or 1 for n in shape) >= _MAX_ELEMENTS or any((n or 0) < 0 for n in shape):
         raise DamagedError(f"a tensor has the impossible shape {list(shape[:8])}")
     return shape
+
+
+def total_macs(counts: Iterable[int | None]) -> int | None:
+    """The sum of the operators' multiply-adds, None where one is not known.
+
+    Raises:
+        DamagedError: no results file could hold the number; B7 has 4e10.
+    """
+    known = list(counts)
+    total = sum(count or 0 for count in known)
+    if total >= _MAX_ELEMENTS:
+        raise DamagedError(f"it asks for {total:.1e} multiply-adds")
+    return None if None in known else total
 
 
 @dataclass(frozen=True, slots=True)

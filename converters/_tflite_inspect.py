@@ -27,6 +27,7 @@ from ._summary import (
     Weighted,
     checked_shape,
     judge_precision,
+    total_macs,
 )
 
 _KIND = "a TFLite model"
@@ -51,10 +52,7 @@ class _Place:
 
 
 _WEIGHTED = {
-    "CONV_2D": _Place(1, 2, 0),
-    "DEPTHWISE_CONV_2D": _Place(1, 2, 0),
-    "CONV_3D": _Place(1, 2, 0),
-    "FULLY_CONNECTED": _Place(1, 2, 0),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED"), _Place(1, 2, 0)),
     "TRANSPOSE_CONV": _Place(1, 3, 2),
     "BATCH_MATMUL": _Place(1, None, 0),
 }
@@ -223,14 +221,13 @@ def _summarise(reader: _Reader) -> FileSummary:
     graph, ops, tensors = reader.graph, reader.ops, reader.tensors
     if not ops:
         raise DamagedError("its graph holds no operator")
-    macs = [_macs(op, tensors, reader.schema) for op in ops]
     return FileSummary(
         format="tflite",
         inputs=reader.specs(graph.InputsLength(), graph.Inputs),
         outputs=reader.specs(graph.OutputsLength(), graph.Outputs),
         ops=len(ops),
         op_counts=Counter(op.name for op in ops),
-        macs=None if None in macs else sum(n or 0 for n in macs),
+        macs=total_macs(_macs(op, tensors, reader.schema) for op in ops),
         parameters=_parameters(ops, tensors),
         precision=judge_precision(list(_weighted(ops, tensors)), {t.dtype for t in tensors if not t.storage}),
     )

@@ -181,21 +181,32 @@ def _unary(low: Lowering, node: Node, op: Unary) -> int:
     return low.emit(_UNARY[op.kind], [x], node.name, shape, options)
 
 
+_PIXELS_AT_ONCE = 128 * 128
+"""LiteRT's MEAN adds up one pixel after the other in float32: 107 dB over 300x300 pixels, 114 dB over 112x112. Over the
+columns first and then over the rows it is 132 dB, and takes 0.7 of the time at 300x300."""
+
+
 def _mean(low: Lowering, node: Node, op: Mean) -> int:
     shape, order = low.graph.shapes[node.inputs[0]], stored_axes(len(low.graph.shapes[node.inputs[0]]))
-    axes = low.integers(f"{node.name}/axes", sorted(order.index(axis) for axis in op.axes))
-    options = schema.ReducerOptionsT()
-    options.keepDims = op.keepdims
-    operands = [low.read(node.inputs[0]), axes]
+    x = low.read(node.inputs[0])
+    if len(shape) == 4 and {2, 3} <= set(op.axes) and shape[2] * shape[3] > _PIXELS_AT_ONCE:
+        x = _emit_mean(low, x, [2], f"{node.name}/columns", (shape[0], shape[2], 1, shape[1]), keepdims=True)
+    axes = sorted(order.index(axis) for axis in op.axes)
     if op.keepdims:
-        return low.emit(OPERATORS.MEAN, operands, node.name, _shape(low, node), options)
+        return _emit_mean(low, x, axes, node.name, _shape(low, node), keepdims=True)
     left = [axis for axis in order if axis not in op.axes]
     wanted = [sorted(left)[axis] for axis in stored_axes(len(left))]
     reduced = tuple(shape[axis] for axis in left)
     if left == wanted:
-        return low.emit(OPERATORS.MEAN, operands, node.name, reduced, options)
-    made = low.emit(OPERATORS.MEAN, operands, f"{node.name}/mean", reduced, options)
+        return _emit_mean(low, x, axes, node.name, reduced, keepdims=False)
+    made = _emit_mean(low, x, axes, f"{node.name}/mean", reduced, keepdims=False)
     return low.permute(made, [left.index(axis) for axis in wanted], node.name)
+
+
+def _emit_mean(low: Lowering, x: int, axes: list[int], name: str, shape: Shape, *, keepdims: bool) -> int:
+    options = schema.ReducerOptionsT()
+    options.keepDims = keepdims
+    return low.emit(OPERATORS.MEAN, [x, low.integers(f"{name}/axes", axes)], name, shape, options)
 
 
 def _reshape(low: Lowering, node: Node, op: Reshape) -> int:

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeeff.errors import ConversionError
 from edgeeff.ops import Weight
 
+from ._half import require_half
 from ._tflite_builder import FlatbufferBuilder
 
 
@@ -62,12 +62,7 @@ class Float16(Float32):
         return self._dequantized(file, name, value)
 
     def _dequantized(self, file: FlatbufferBuilder, name: str, value: Weight) -> int:
-        largest = float(np.abs(value).max())
-        limit = float(np.finfo(np.float16).max)
-        if not largest <= limit:
-            raise ConversionError(
-                f"{name}: the value {largest:g} exceeds float16's largest, {limit:g}", "convert with --precision fp32"
-            )
+        require_half(name, value)
         stored = file.constant(f"{name}/float16", value, np.float16)
         restored = file.tensor(name, value.shape)
         file.operator(schema.BuiltinOperator.DEQUANTIZE, schema.DequantizeOptionsT(), [stored], [restored])

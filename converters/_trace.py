@@ -22,7 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from edgeeff.errors import ConversionError, EdgeeffError
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Constant, Op, Weight, op_kind
+from edgeeff.ops import Binary, Constant, Op, Shape, Weight, op_kind
 
 from ._aten import RULES, SUPPORTED, UnsupportedError, Value
 
@@ -46,8 +46,10 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
         name: of the network.
 
     Raises:
-        ConversionError: an operator is not supported, or the network's path depends on the data.
+        ConversionError: an operator is not supported, the network's path depends on the data, or it fails itself.
     """
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ConversionError(f"{name} is TorchScript, whose operators cannot be watched", "give the Python network")
     recorder = _Recorder(module, inputs)
     handles = recorder.watch_places()
     training = {part: part.training for part in module.modules()}
@@ -57,7 +59,7 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
             outputs = _tensors(module(*inputs))
     except (EdgeeffError, MemoryError):
         raise
-    except Exception as error:  # whatever a network that we do not know may raise
+    except (Exception, SystemExit) as error:  # whatever a network that we do not know may raise
         shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in inputs)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConversionError(f"the network fails on an input of {shapes}: {reason}") from error
@@ -67,8 +69,14 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
         for part, was in training.items():
             part.training = was
     names = tuple(recorder.name_of(output) for output in outputs)
+    if len(set(names)) < len(names):
+        raise ConversionError(f"{name} returns a value twice", "return each result once")
+    if any(recorder.is_input(output) for output in names):
+        raise ConversionError(f"{name} passes its own input on: there is nothing to convert")
     inputs_by_name = {f"input{i or ''}": tuple(tensor.shape) for i, tensor in enumerate(inputs)}
     graph = Graph(name, inputs_by_name, tuple(recorder.nodes), names)
+    if not all(output.isfinite().all() for output in outputs):
+        raise ConversionError(f"{name} itself gives NaN or infinity", "look for such values in its weights")
     return Trace(graph, tuple(output.contiguous().numpy() for output in outputs))
 
 
@@ -95,8 +103,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._taken: set[str] = set()
         # Weak, so that activations are freed as in a plain run: B7's would be some gigabytes.
         self._names: Any = WeakIdKeyDictionary()
+        self._shapes: dict[str, Shape] = {}
         for index, tensor in enumerate(inputs):
-            self._names[tensor] = self._unique(f"input{index or ''}")
+            name = self._unique(f"input{index or ''}")
+            self._names[tensor] = name
+            self._shapes[name] = tuple(tensor.shape)
 
     def watch_places(self) -> list[Any]:
         """Hooks that keep track of which submodule is running. The caller removes them."""
@@ -122,6 +133,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         return str(self._names[output])
 
+    def is_input(self, name: str) -> bool:
+        """Whether a value is one that the network was given."""
+        return all(node.name != name for node in self.nodes)
+
     def _unique(self, wanted: str) -> str:
         name, count = wanted, 1
         while name in self._taken:
@@ -132,19 +147,28 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def emit(self, op: Op, *inputs: Value | Tensor | float) -> Value:
         """Adds a node; constants among its inputs become nodes of their own."""
+        self._refuse_expanded(op, inputs)
         names = tuple(x.name if isinstance(x, Value) else self._constant(x) for x in inputs)
         module = self._module.get_submodule(self.place) if self.place else self._module
         is_leaf = self.place and not any(module.children())
         wanted = self.place if is_leaf else f"{self.place}.{op_kind(op)}".lstrip(".")
         node = Node(self._unique(wanted), op, names)
         self.nodes.append(node)
-        shapes = [x.shape if isinstance(x, Value) else tuple(np.shape(x)) for x in inputs]
-        return Value(node.name, op.shape(*shapes))
+        self._shapes[node.name] = op.shape(*(self._shapes[name] for name in names))
+        return Value(node.name, self._shapes[node.name])
+
+    def _refuse_expanded(self, op: Op, inputs: Sequence[Value | Tensor | float]) -> None:
+        """Arithmetic takes a value that torch expanded as it was; nothing else does."""
+        for x in inputs:
+            if isinstance(x, Value) and x.shape != self._shapes[x.name] and not isinstance(op, Binary):
+                raise UnsupportedError(f"of a value expanded from {self._shapes[x.name]} to {x.shape}")
 
     def _constant(self, value: Tensor | float) -> str:
-        node = Node(self._unique(f"{self.place}.constant".lstrip(".")), Constant(self.array(value)), ())
-        self.nodes.append(node)
-        return node.name
+        constant = Constant(self.array(value))
+        name = self._unique(f"{self.place}.constant".lstrip("."))
+        self.nodes.append(Node(name, constant, ()))
+        self._shapes[name] = constant.shape()
+        return name
 
     def array(self, value: object) -> Weight:
         """A weight as numpy, sharing torch's memory where its layout permits."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeeff import __version__
-from edgeeff.errors import MissingExtraError
+from edgeeff.errors import ConversionError, MissingExtraError
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import (
     Activation,
@@ -26,6 +26,7 @@ from edgeeff.ops import (
     Dense,
     Mean,
     Pad,
+    Padding,
     Pool,
     Reshape,
     Slice,
@@ -36,6 +37,8 @@ from edgeeff.ops import (
 from edgeeff.protocols import Converter
 from edgeeff.quantization import channelwise, weight_to_int8
 from edgeeff.values import FileSummary
+
+from ._half import require_half
 
 if TYPE_CHECKING:
     import onnx
@@ -116,16 +119,23 @@ class _Writer:
             else:
                 kind = helper.np_dtype_to_tensor_dtype(values.dtype)
                 light.graph.input.append(helper.make_tensor_value_info(name, kind, values.shape))
-        self.onnx.checker.check_model(light, full_check=True)
+        try:
+            self.onnx.checker.check_model(light, full_check=True)
+        except (self.onnx.checker.ValidationError, self.onnx.shape_inference.InferenceError) as error:
+            reason = " ".join(str(error).split())
+            raise ConversionError(f"{self.graph.name}: onnx's checker refuses the graph: {reason[:300]}") from error
 
     def skeleton(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The file without its constants."""
         helper = self.onnx.helper
+        hidden = [node.name for node in self.graph.nodes if node.inputs and node.name not in self.graph.outputs]
         proto = helper.make_graph(
             self.nodes,
             self.graph.name,
             [self.value(name) for name in self.graph.inputs],
             [self.value(name) for name in self.graph.outputs],
+            # Stated shapes spare every reader a shape inference of its own.
+            value_info=[self.value(name) for name in hidden],
         )
         model: onnx.ModelProto = helper.make_model(
             proto,
@@ -152,6 +162,7 @@ class _Writer:
         """A float constant, stored at the file's precision."""
         if not self.half:
             return self.constant(name, values)
+        require_half(name, values)
         stored = self.constant(f"{name}.fp16", values.astype(np.float16))
         return self.add("Cast", [stored], name, to=self.onnx.TensorProto.FLOAT)
 
@@ -242,13 +253,13 @@ class _Writer:
             case Mean() as op:
                 self.mean(node, op)
             case Pool() as op:
-                attributes: dict[str, Any] = {"kernel_shape": op.kernel, "strides": op.stride, "pads": op.padding}
+                pads = self.pool_pads(node, op)
                 op_type = "MaxPool" if op.kind == "max" else "AveragePool"
-                self.add(op_type, x, node.name, ceil_mode=int(op.ceil_mode), **attributes)
+                self.add(op_type, x, node.name, kernel_shape=op.kernel, strides=op.stride, pads=pads)
             case Pad((top, left, bottom, right)):
                 self.add("Pad", [*x, self.integers(0, 0, top, left, 0, 0, bottom, right)], node.name)
             case Reshape(to):
-                if len(to) == 2 and to[0] == 1:
+                if len(to) == 2 and to[0] == 1 and self.graph.shapes[x[0]][0] == 1:
                     self.add("Flatten", x, node.name, axis=1)
                 else:
                     # The open batch is a factor of the first axis also where rows were folded into it.
@@ -261,6 +272,21 @@ class _Writer:
                 self.add("Concat", x, node.name, axis=axis)
             case Softmax():
                 self.add("Softmax", x, node.name, axis=-1)
+
+    def pool_pads(self, node: Node, op: Pool) -> Padding:
+        """The padding with which as many windows fit as the op has.
+
+        ONNX's ceil_mode keeps a last window that lies in the padding alone, which torch drops; so what ceil mode
+        adds is padding here.
+        """
+        if not op.ceil_mode:
+            return op.padding
+        x, y = self.graph.shapes[node.inputs[0]], self.graph.shapes[node.name]
+        top, left = op.padding[:2]
+        bottom, right = (
+            max((y[2 + i] - 1) * op.stride[i] + op.kernel[i] - x[2 + i] - op.padding[i], 0) for i in (0, 1)
+        )
+        return (top, left, bottom, right)
 
     def dense(self, node: Node, op: Dense) -> None:
         x = node.inputs[0]

@@ -24,9 +24,9 @@ class TfliteConverter:
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
         try:
+            from ._passes import fold_flatten
             from ._tflite_lowering import Lowering
             from ._tflite_ops import lower
-            from ._tflite_passes import fold_flatten
             from ._tflite_quantized import QuantizedLowering
             from ._tflite_storage import STORAGES
         except ModuleNotFoundError as error:

@@ -1,3 +1,16 @@
-from edgeeff.cli import main
+"""`python -m edgeeff`, and the script `edgeeff`."""
 
-main()
+import sys
+
+
+def main() -> None:
+    """Starts the command line, also while Ctrl-C is pressed."""
+    try:
+        from edgeeff.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeeff.codec import decode
 from edgeeff.errors import UsageError
-from edgeeff.files import cannot_read, replacing, sha256_of
-from edgeeff.values import Artifact, Normalisation, Parity, TensorSpec
+from edgeeff.files import read_bytes, replacing, sha256_of
+from edgeeff.values import Artifact
 
 SCHEMA = 1
 """1 (2026-11): the fields of `values.Artifact`, with `path` as the bare file name."""
@@ -47,33 +47,14 @@ def read_manifest(path: Path) -> Artifact | None:
         UsageError: the manifest is damaged or from a later version of edgeeff.
     """
     source = manifest_path(path)
+    if not source.exists():
+        return None
+    content = read_bytes(source)
     try:
-        document = json.loads(source.read_bytes())
+        document = json.loads(content)
         if document["schema"] > SCHEMA:
             raise UsageError(f"{source} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
-        artifact = _parse(path, document)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise cannot_read(source, error) from error
+        artifact = decode(Artifact, {**document, "path": str(path)})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{source} is not a manifest of edgeeff", "delete it, or convert the file again") from error
     return artifact if artifact.sha256 == sha256_of(path) else None
-
-
-def _parse(path: Path, document: Mapping[str, Any]) -> Artifact:
-    fields = {f.name: document[f.name] for f in dataclasses.fields(Artifact) if f.name in document}
-    parity, normalisation = document["parity"], document["normalisation"]
-    if parity is not None:
-        parity = Parity(**parity)
-    if normalisation is not None:
-        mean, std = tuple(normalisation["mean"]), tuple(normalisation["std"])
-        normalisation = Normalisation(mean, std, str(normalisation["name"]))
-    specs = {
-        key: tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in document[key])
-        for key in ("inputs", "outputs")
-    }
-    fields |= specs
-    fields |= {"path": path, "parity": parity, "normalisation": normalisation}
-    fields |= {"versions": dict(document["versions"]), "notes": tuple(document["notes"])}
-    return Artifact(**fields)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from edgeeff import __version__, registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.errors import UsageError, unknown_name
+from edgeeff.errors import MissingExtraError, UsageError, unknown_name
 from edgeeff.files import sha256_of
 from edgeeff.harness import Policy
 from edgeeff.launch import Case
 from edgeeff.protocols import Device, Runtime
-from edgeeff.values import DeviceInfo, Measurement
+from edgeeff.values import DeviceInfo, FileSummary, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
     """What all cases of a file share, by its manifest or else by the file itself; the rest is left empty."""
     format_name = format_of(path)
     manifest = read_manifest(path)
-    known = manifest or registry.converter(format_name).inspect(path)
+    known = manifest or _inspected(path, format_name)
     return Measurement(
         id="",
         session=wanted.session,
@@ -111,6 +111,14 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
         seed=wanted.seed,
         context=_settings(wanted),
     )
+
+
+def _inspected(path: Path, format_name: str) -> FileSummary:
+    """What the file says of itself. A board may have a runtime and no package that reads its files: unknown then."""
+    try:
+        return registry.converter(format_name).inspect(path)
+    except MissingExtraError:
+        return FileSummary(format_name, (), (), 0, {}, None, None, "unknown")
 
 
 def _settings(wanted: Wanted) -> dict[str, str]:

@@ -82,6 +82,9 @@ def _kind(path: Path) -> Callable[[Path], dict[str, Tensor]]:
         raise UsageError(f"{path} has {size / 1e9:.1f} GB, and weights of these networks have at most 0.3 GB")
     with path.open("rb") as file:
         head = file.read(64)
+    # First, because the length before the brace may begin with any byte: another kind's magic, too.
+    if head[8:9] == b"{":
+        return _read_safetensors
     for offset, magic, what in FOREIGN:
         if head[offset:].startswith(magic):
             raise UsageError(f"{path} is not a weights file but {what}", KNOWN_FORMS)
@@ -89,8 +92,6 @@ def _kind(path: Path) -> Callable[[Path], dict[str, Tensor]]:
         return _read_zip
     if head.startswith(b"\x80"):
         return _read_legacy
-    if head[8:9] == b"{":
-        return _read_safetensors
     raise UsageError(f"{path} is not a weights file", KNOWN_FORMS)
 
 
@@ -140,15 +141,15 @@ def _read_legacy(path: Path) -> dict[str, Tensor]:
 
 
 def _scan(path: Path, file: IO[bytes], *, pickles: int) -> None:
-    """Walks the pickles without running them, and refuses what would make memory out of nothing."""
+    """Walks the pickles without running them, and refuses what would make memory out of nothing.
+
+    torch's restricted unpickler knows one way to name a function, the opcode GLOBAL.
+    """
     head = io.BytesIO(file.read(MAX_HEADER_BYTES))
-    strings = ["", ""]
     for _ in range(pickles):
         for opcode, argument, _ in pickletools.genops(head):
-            if isinstance(argument, str):
-                strings = [strings[-1], argument]
-            name = str(argument).rpartition(" ")[2] if opcode.name == "GLOBAL" else strings[-1]
-            if opcode.name in ("GLOBAL", "STACK_GLOBAL") and name in AMPLIFYING:
+            name = str(argument).rpartition(" ")[2]
+            if opcode.name == "GLOBAL" and name in AMPLIFYING:
                 raise UsageError(f"{path} calls {name!r}, which no weights need, and was not loaded", _RESAVE)
 
 
@@ -157,11 +158,14 @@ _RESAVE = "save the weights alone: torch.save(model.state_dict(), 'weights.pth')
 
 def _load(path: Path, *, mmap: bool) -> dict[str, Tensor]:
     import pickle
+    import warnings
 
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols and old storages: nothing that a user could act on
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error) and "Unsupported" not in str(error):
             raise

@@ -6,6 +6,7 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -57,6 +58,8 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
         assert isinstance(kind, type)
         return decode(kind, value)
+    if kind is Path and type(value) is str:
+        return Path(value)
     # Not isinstance: True is an int to Python and not to a reader of the file.
     plain = type(value) is kind or (kind is float and type(value) is int)
     if plain and (type(value) not in (int, float) or abs(value) <= LARGEST):

@@ -41,10 +41,12 @@ class Network:
     outputs: tuple[NDArray[np.float32], ...]
     inputs_label: str
     weights: str
-    trained: bool
     parameters: int
     family: str | None = None
     resolution: int | None = None
+    padding: str | None = None
+    bn_eps: float | None = None
+    classes: int | None = None
     normalisation: Normalisation | None = None
     labels: str | None = None
     weights_sha256: str | None = None
@@ -54,8 +56,9 @@ class Network:
 INTEGER_PRECISIONS = ("int8-weights", "int8")
 
 _CURES = {
-    "int8-weights": "the file was not kept; --calibration with photos like those in use gains some 5 dB",
-    "int8": "the file was not kept; more and better --calibration images, or --precision int8-weights, keep more",
+    "fp32": "look for weights or activations of extreme size",
+    "int8-weights": "--calibration with photos like those in use gains some 5 dB",
+    "int8": "more and better --calibration images, or --precision int8-weights, keep more",
 }
 
 Quantizer = Callable[[Network, str], Network]
@@ -63,11 +66,19 @@ Quantizer = Callable[[Network, str], Network]
 
 
 def file_name(network: Network, precision: str, suffix: str) -> str:
-    """For example "lite0-fp32.tflite"; weights that are not the published ones are part of the name."""
-    if network.weights.startswith("pretrained"):
-        return f"{network.name}-{precision}.{suffix}"
-    label = re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-.")
-    return f"{network.name}-{precision}-{label}.{suffix}"
+    """For example "lite0-fp32.tflite". Whatever is not the published network's is part of the name.
+
+    Two networks that differ have two names, so that converting one never replaces the other.
+    """
+    parts = [network.name, precision]
+    if not network.weights.startswith("pretrained"):
+        parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-."))
+        parts += [network.weights_sha256[:8]] if network.weights_sha256 else []
+    if network.padding == "symmetric":
+        parts.append(network.padding)
+    if network.classes not in (None, 1000):
+        parts.append(f"{network.classes}classes" if network.classes else "features")
+    return f"{'-'.join(parts)}.{suffix}"
 
 
 def convert(
@@ -104,7 +115,7 @@ def convert(
             converter.write(made.graph, temporary, precision=precision, metadata=metadata)
             proof = _prove(made, temporary, converter, runtime, precision, limit_db)
             artifact = _describe(made, temporary, path, converter, runtime, precision, proof)
-        write_manifest(artifact)
+            write_manifest(artifact)
         yield artifact
 
 
@@ -142,10 +153,11 @@ def _prove(
         runtime=f"{runtime.name} {runtime.version()}",
     )
     if not proof.sqnr_db >= limit_db:
+        cure = _CURES.get(precision, "take --precision fp32")
         raise ConversionError(
             f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
             f"network's; the limit is {limit_db:g} dB",
-            _CURES.get(precision, "the file was not kept; weights with extreme values need --precision fp32"),
+            f"the file was not kept; {cure}",
         )
     return proof
 
@@ -179,6 +191,11 @@ def _describe(
         versions=_versions(runtime),
         resolution=network.resolution,
         family=network.family,
+        padding=network.padding,
+        bn_eps=network.bn_eps,
+        classes=network.classes,
+        peak_activation_bytes=4 * network.graph.peak_activation_elements(),
+        weights_sha256=network.weights_sha256,
         notes=network.notes,
     )
 

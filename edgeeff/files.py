@@ -5,12 +5,36 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgeeff.errors import EdgeeffError, UsageError
+
+MAX_READ_BYTES = 2**30
+"""Of a file that is read whole. A session of a day has results of some 10 MB."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of a bounded size.
+
+    Raises:
+        UsageError: it cannot be read, is larger than MAX_READ_BYTES, or is no regular file: a pipe may block for
+            ever, and a device may have no end.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is not a regular file", "save its content to a file first")
+        if status.st_size > MAX_READ_BYTES:
+            raise UsageError(f"{path} has {status.st_size / 2**30:.1f} GiB; at most 1 GiB is read")
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 @contextmanager
@@ -21,10 +45,14 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary file is removed. The temporary name keeps the suffix, by which runtimes tell formats.
 
     Raises:
-        UsageError: the folder cannot be made or written (read-only, full, not a folder).
+        UsageError: the folder cannot be made or written (read-only, full, not a folder), or `path` is something else
+            than a file (a folder, a device).
     """
     temporary: Path | None = None
     try:
+        if path.exists() and not path.is_file():
+            # The superuser could put a file in the place of /dev/null.
+            raise UsageError(f"cannot write {path}: it is not a regular file", "name another with --out")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
         os.close(handle)

@@ -71,9 +71,6 @@ class Graph:
             raise ConversionError(f"{self.name}: the output {unknown[0]!r} is not made by any node")
         object.__setattr__(self, "shapes", shapes)
 
-    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
-        return tuple(self.shapes[name] for name in node.inputs)
-
     def node_macs(self, node: Node) -> int:
         """Multiply-adds of a convolution or dense layer; 0 for all else, as the literature counts."""
         if isinstance(node.op, Conv2d | Dense):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Name of a tensor with several axes -> variance of its output over that of its input; the first that matches.
 GAINS = (
-    (re.compile(r"\.[1-9]\d*\.project\."), 0.3),  # the blocks of a stage after its first add to their input
+    (re.compile(r"\.[1-9]\d*\.project\."), 0.1),  # the blocks of a stage after its first add to their input
     (re.compile(r"\.project\.|^classifier\."), 1.0),
     (re.compile(""), 2.0),  # before an activation, which lets half of it through
 )

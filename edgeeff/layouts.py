@@ -102,12 +102,14 @@ def as_float(path: object, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as dense float32, which is what the graph computes with.
 
     Raises:
-        UsageError: a tensor is sparse, quantized, complex or not finite.
+        UsageError: a tensor is empty, sparse, quantized, complex or not finite.
     """
     import torch
 
     converted = {}
     for name, tensor in state.items():
+        if tensor.is_meta:
+            raise UsageError(f"{path}: {name} has a shape and no values", "save the network once it has its weights")
         if tensor.layout is not torch.strided or tensor.is_quantized or not tensor.is_floating_point():
             raise UsageError(
                 f"{path}: {name} is {str(tensor.dtype).removeprefix('torch.')}, and not plain floating point"

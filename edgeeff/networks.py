@@ -50,9 +50,10 @@ def from_variant(variant: Variant, family: ModelFamily, weights: LoadedWeights, 
     module = family.build(variant, classes=weights.classes, padding=weights.padding, bn_eps=weights.bn_eps)
     module.load_state_dict(weights.state_dict, assign=True)
     inputs = noise([(1, 3, variant.resolution, variant.resolution)])
-    # torch convolves twice as fast with the channels last, and neither the graph nor the numbers depend on it.
+    # torch convolves twice as fast with the channels last, and neither the graph nor the numbers depend on it. The
+    # images decide that; to reorder the weights as well would only copy them (B7: 250 MB).
     images = [torch.from_numpy(image).contiguous(memory_format=torch.channels_last) for image in inputs]
-    traced = trace(module.to(memory_format=torch.channels_last), images, name=variant.name)
+    traced = trace(module, images, name=variant.name)
     return Network(
         name=variant.name,
         graph=traced.graph,
@@ -60,10 +61,12 @@ def from_variant(variant: Variant, family: ModelFamily, weights: LoadedWeights, 
         outputs=traced.outputs,
         inputs_label=NOISE_LABEL,
         weights=weights.label,
-        trained=weights.trained,
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         family=family.name,
         resolution=variant.resolution,
+        padding=weights.padding,
+        bn_eps=weights.bn_eps,
+        classes=weights.classes,
         normalisation=weights.normalisation or variant.normalisation,
         labels=weights.labels,
         weights_sha256=weights.sha256,
@@ -85,7 +88,7 @@ def from_module(spec: str, shapes: Sequence[Sequence[int]], trace: Tracer) -> Ne
         import torch
     except ImportError as error:
         raise MissingExtraError("torch", "torch", "converting a network") from error
-    made = _call(_find(spec))
+    made = _call(spec, _find(spec))
     if not isinstance(made, torch.nn.Module):
         raise UsageError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module")
     inputs = noise(shapes)
@@ -98,7 +101,6 @@ def from_module(spec: str, shapes: Sequence[Sequence[int]], trace: Tracer) -> Ne
         outputs=traced.outputs,
         inputs_label=NOISE_LABEL,
         weights=f"module({spec})",
-        trained=False,
         parameters=sum(parameter.numel() for parameter in made.parameters()),
         resolution=inputs[0].shape[-1],
         notes=("the weights are as the module's own code made or loaded them",),
@@ -117,7 +119,7 @@ def _find(spec: str) -> Any:
         raise UsageError(
             f"--module {spec}: there is no module {error.name!r}", "it is looked for here and among the packages"
         ) from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConversionError(f"--module {spec}: importing {module_name} fails: {_first_line(error)}") from error
     finally:
         sys.path.pop(0)
@@ -126,7 +128,7 @@ def _find(spec: str) -> Any:
     return getattr(module, name)
 
 
-def _call(made: Any) -> Any:
+def _call(spec: str, made: Any) -> Any:
     import torch
 
     if isinstance(made, torch.nn.Module) or not callable(made):
@@ -136,8 +138,8 @@ def _call(made: Any) -> Any:
         return made()
     except EdgeeffError:
         raise
-    except Exception as error:  # the user's code may raise anything
-        raise ConversionError(f"the function {made.__name__} fails: {_first_line(error)}") from error
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise ConversionError(f"--module {spec}: calling it fails: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -93,7 +93,11 @@ def objective(accuracy: float, cost: float, target: float, exponents: Exponents 
     _check_positive("the cost", cost)
     _check_positive("the target", target)
     exponent = exponents.alpha if cost <= target else exponents.beta
-    return float(accuracy * (cost / target) ** exponent)
+    try:
+        return float(accuracy * (cost / target) ** exponent)
+    except (OverflowError, ZeroDivisionError):
+        fault = f"the objective of a cost of {cost:g} against a target of {target:g} is infinite with w = {exponent:g}"
+        raise UsageError(fault, "take a target or w of usual size: the paper has 75 ms and -0.07") from None
 
 
 @dataclass(frozen=True, slots=True)

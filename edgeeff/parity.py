@@ -15,12 +15,15 @@ LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0, "int8": 8.0}
 30 to 37 dB with calibration images, 22 dB on noise without; all in int8 14 (B0) to 24 dB (Lite0). Below 8 dB a
 network is of no use."""
 
+EQUAL_DB = 1000.0
+"""Stands for "equal to the last bit": finite, so that JSON can hold it, and above what float64 can tell apart."""
+
 
 def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:
     """Signal to quantisation noise ratio over all outputs: 10 log10(sum y^2 / sum (y - y')^2), in dB.
 
-    It is finite also where the outputs are equal: the noise is at least the smallest normal double. -inf where a
-    value is not a number or infinite on one side only, since such an output is of no use.
+    Equal outputs give EQUAL_DB, also where all are zero. -inf where a value is not a number or infinite, on one
+    side or on both: such an output is of no use.
     """
     signal = noise = 0.0
     for expected, given in zip(reference, outputs, strict=True):
@@ -29,8 +32,9 @@ def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> flo
         noise += float(np.sum((y - other) ** 2))
     if not math.isfinite(signal) or not math.isfinite(noise):
         return -math.inf
-    smallest = float(np.finfo(np.float64).tiny)
-    return 10 * math.log10(max(signal, smallest) / max(noise, smallest))
+    if noise == 0:
+        return EQUAL_DB
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
 def max_abs(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:

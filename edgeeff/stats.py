@@ -47,6 +47,11 @@ class Latency:
     spread: float | None = None
 
     @property
+    def sure_interval(self) -> Interval | None:
+        """The interval where it reaches the usual level: what few launches say decides nothing."""
+        return self.interval if self.interval is not None and self.interval.level >= CONFIDENCE else None
+
+    @property
     def relative_half_width(self) -> float | None:
         """The interval's half-width over the median."""
         if self.interval is None or not self.median_s:

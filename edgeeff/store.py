@@ -27,7 +27,7 @@ from typing import Any
 
 from edgeeff.codec import decode, encode
 from edgeeff.errors import EdgeeffError, UsageError
-from edgeeff.files import cannot_read, cannot_write
+from edgeeff.files import cannot_read, cannot_write, read_bytes
 from edgeeff.values import Launch, Measurement
 
 SCHEMA = 1
@@ -56,14 +56,21 @@ class Writer:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
             self._append(self._header)
         except OSError as error:
+            self._close()
             raise cannot_write(self.path, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         os.close(self._handle)
         if not self._known:
             self.path.unlink(missing_ok=True)
@@ -102,7 +109,7 @@ def read(path: Path) -> list[Measurement]:
     """
     try:
         files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        return [measurement for file in files for measurement in _parse(file, file.read_bytes())]
+        return [measurement for file in files for measurement in _parse(file, read_bytes(file))]
     except OSError as error:
         raise cannot_read(path, error) from error
 

@@ -115,6 +115,13 @@ class Artifact:
     versions: Mapping[str, str]
     resolution: int | None = None
     family: str | None = None
+    padding: str | None = None
+    bn_eps: float | None = None
+    classes: int | None = None
+    peak_activation_bytes: int | None = None
+    """Most bytes of float32 activations alive at once, by the graph: an estimate of what a runtime needs."""
+    weights_sha256: str | None = None
+    """Of the file that the weights were read from; None where they were made."""
     notes: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_imports_point_down(name: str) -> None:
         assert not is_in(target, "edgeeff.cli") or name == "edgeeff.__main__", f"{name} imports {target}"
         if is_in(target, *ADAPTERS):
             assert own and is_in(target, own), f"{name} imports {target}, of another part"
-            helper = target.removeprefix(f"{own}.").split(".")[0]
+            helper = next(there for here, there in zip_longest(name.split("."), target.split(".")) if here != there)
             assert helper.startswith("_"), f"{name} imports its sibling {target}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -15,12 +16,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgeeff.converters import trace
 from torch import nn
 
 from edgeeff import parity, registry
 from edgeeff.artifacts import manifest_path, read_manifest
 from edgeeff.convert import Network, convert, file_name
+from edgeeff.converters import trace
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import replacing, sha256_of
 from edgeeff.networks import NOISE_LABEL, from_variant, noise
@@ -35,7 +36,7 @@ def small_network() -> Network:
     inputs = noise([(1, 3, 16, 16)])
     traced = trace(module, [torch.from_numpy(inputs[0])], name="small")
     parameters = sum(p.numel() for p in module.parameters())
-    return Network("small", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", False, parameters)
+    return Network("small", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", parameters)
 
 
 def targets(precision: str = "fp32", formats: tuple[str, ...] = FORMATS):
@@ -68,6 +69,7 @@ def test_real_lite0_weights_reach_parity_in_every_format_and_precision(lite0, tm
             assert artifact.macs == registry.families()["efficientnet_lite"].variants["lite0"].macs
             assert artifact.size_bytes == artifact.path.stat().st_size
             assert sha256_of(artifact.path) == artifact.sha256
+            assert artifact.weights_sha256.startswith("57934424")  # as the name of the weights' file says
             assert read_manifest(artifact.path) == artifact
     sizes = {path.name: path.stat().st_size for path in tmp_path.glob("*.*") if path.suffix != ".json"}
     for name in FORMATS:
@@ -132,7 +134,10 @@ def test_random_weights_are_part_of_the_name():
     network = small_network()
     assert file_name(network, "fp32", "onnx") == "small-fp32-random-seed0.onnx"
     assert file_name(replace(network, weights="pretrained(x.pth)"), "fp16", "tflite") == "small-fp16.tflite"
-    assert file_name(replace(network, weights="file(a b.pth)"), "fp16", "tflite") == "small-fp16-file-a-b.pth.tflite"
+    mine = replace(network, weights="file(a b.pth)", weights_sha256="0123456789abcdef", classes=1000)
+    assert file_name(mine, "fp16", "tflite") == "small-fp16-file-a-b.pth-01234567.tflite"
+    other = replace(mine, padding="symmetric", classes=0)
+    assert file_name(other, "fp16", "tflite") == "small-fp16-file-a-b.pth-01234567-symmetric-features.tflite"
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -148,10 +153,23 @@ def test_a_file_that_computes_something_else_is_not_kept(format_name, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_weights_beyond_float16_are_named(format_name, tmp_path):
+    module = nn.Conv2d(3, 8, 1)
+    nn.init.constant_(module.bias, 7e4)
+    inputs = noise([(1, 3, 4, 4)])
+    traced = trace(module, [torch.from_numpy(inputs[0])], name="large")
+    network = replace(small_network(), graph=traced.graph, inputs=inputs, outputs=traced.outputs)
+    with pytest.raises(ConversionError, match="bias: the value 70000 exceeds float16's largest"):
+        list(convert(network, targets("fp16", (format_name,)), tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_outputs_that_are_no_numbers_are_not_parity():
     assert parity.sqnr_db([[1.0, np.nan]], [[1.0, np.nan]]) == -np.inf
     assert parity.sqnr_db([[1.0]], [[np.inf]]) == -np.inf
-    assert parity.sqnr_db([[3.0]], [[3.0]]) > 1000
+    assert parity.sqnr_db([[0.0]], [[1e-9]]) == -np.inf
+    assert parity.sqnr_db([[3.0]], [[3.0]]) == parity.sqnr_db([[0.0]], [[0.0]]) == parity.EQUAL_DB
     assert parity.sqnr_db([[1.0]], [[0.9]]) == pytest.approx(20)
 
 
@@ -166,6 +184,26 @@ def test_a_manifest_speaks_for_one_content_only(tmp_path):
         manifest_path(artifact.path).write_text(damaged)
         with pytest.raises(UsageError, match="not a manifest"):
             read_manifest(artifact.path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("variant", 5), ("macs", 2**64), ("precision", None), ("notes", "x")])
+def test_a_manifest_whose_fields_make_no_sense_is_refused(tmp_path, field, value):
+    # Else its values would go into the results, where no reader takes them.
+    (artifact,) = convert(small_network(), targets("fp32", ("onnx",)), tmp_path)
+    source = manifest_path(artifact.path)
+    source.write_text(json.dumps({**json.loads(source.read_text()), field: value}))
+    with pytest.raises(UsageError, match="not a manifest"):
+        read_manifest(artifact.path)
+
+
+def test_replacing_takes_no_device_and_no_folder(tmp_path):
+    # A symbolic link: were the check missing, the test would replace the link and not the machine's device.
+    (tmp_path / "device").symlink_to("/dev/null")
+    (tmp_path / "folder").mkdir()
+    for name in ("device", "folder"):
+        with pytest.raises(UsageError, match="not a regular file"), replacing(tmp_path / name):
+            pass
+    assert (tmp_path / "device").is_char_device() and (tmp_path / "folder").is_dir()
 
 
 def test_replacing_keeps_what_was_there_when_the_block_fails(tmp_path):

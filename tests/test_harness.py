@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from edgeeff.devices.host import HostDevice
 
 from edgeeff import registry
 from edgeeff.cases import Wanted, build_cases
+from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
 from edgeeff.harness import LaunchDone, Policy, run_session
 from edgeeff.launch import Case, LaunchPolicy

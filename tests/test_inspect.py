@@ -245,3 +245,13 @@ def test_a_model_without_operators_is_none(tmp_path: Path) -> None:
     path.write_bytes(helper.make_model(helper.make_graph([], "g", [], [])).SerializeToString())
     with pytest.raises(UsageError, match="holds no graph"):
         registry.converter("onnx").inspect(path)
+
+
+def test_more_multiply_adds_than_a_results_file_can_hold_are_refused(tmp_path: Path) -> None:
+    image = [helper.make_tensor_value_info(name, FLOAT, [1, 1, 2**30, 2**30]) for name in ("x", "y")]
+    weights = numpy_helper.from_array(values(1, 1, 3, 3), "w")
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(helper.make_graph([node], "g", image[:1], image[1:], [weights])), path)
+    with pytest.raises(UsageError, match=r"asks for 1\.0e\+19 multiply-adds"):
+        registry.converter("onnx").inspect(path)

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgeeff.converters import quantize, trace
-from edgeeff.converters._execute import Executor
-from edgeeff.converters._integer_plan import integer_nodes
-from edgeeff.converters._ranges import METHODS, Histogram, observe
-from edgeeff.converters._sensitivity import noise_shares
 from torch import nn
 
 from edgeeff import parity, registry
 from edgeeff.calibration import Calibration
 from edgeeff.convert import Network, convert
+from edgeeff.converters import quantize, trace
+from edgeeff.converters._execute import Executor
+from edgeeff.converters._integer_plan import integer_nodes
+from edgeeff.converters._ranges import METHODS, Histogram, observe
+from edgeeff.converters._sensitivity import noise_shares
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.graph import Graph
 from edgeeff.networks import NOISE_LABEL, noise

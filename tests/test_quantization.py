@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgeeff.converters import quantize, trace
-from edgeeff.converters._execute import Executor
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -18,6 +16,8 @@ from torch import nn
 from edgeeff import calibration, parity, registry
 from edgeeff.calibration import Calibration
 from edgeeff.convert import Network, convert
+from edgeeff.converters import quantize, trace
+from edgeeff.converters._execute import Executor
 from edgeeff.errors import ConversionError
 from edgeeff.networks import NOISE_LABEL, noise
 from edgeeff.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8

@@ -96,6 +96,7 @@ def test_the_latest_measurement_of_a_file_counts() -> None:
     found = report([measured("lite0", 20), old])
     assert [row.latency.median_s for row in only(found).rows] == [0.020]
     assert found.notes == ("1 older measurement of the same files left out: the latest counts",)
+    assert len(only(report([measured("lite0", 20), replace(old, macs=399_000_000, parameters=4_000_000)])).rows) == 2
     random = replace(old, weights="random(seed=0)")
     group = only(report([measured("lite0", 20), random]))
     assert len(group.rows) == 2

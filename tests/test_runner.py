@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from edgeeff.benchmarks import _runner
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+
+from edgeeff.benchmarks import _runner
 
 RUNNER = Path(_runner.__file__)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeeff.converters import trace
 
 from edgeeff import registry, weights
 from edgeeff.convert import Network
+from edgeeff.converters import trace
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph, Node
 from edgeeff.networks import from_variant

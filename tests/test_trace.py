@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from edgeeff.converters import trace
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 
 from edgeeff import parity, registry
+from edgeeff.converters import trace
+from edgeeff.converters._passes import simplify
 from edgeeff.errors import ConversionError
+from edgeeff.graph import Graph, Node
 from edgeeff.networks import noise
-from edgeeff.ops import Conv2d, Unary
+from edgeeff.ops import Affine, Conv2d, Dense, Reshape, Unary
 
 
 class Of(nn.Module):
@@ -87,18 +89,24 @@ NETWORKS = {
     "pad_alone": lambda m, x: F.relu(F.pad(x, (1, 2, 0, 1))),
     "hard_swish": lambda m, x: F.hardswish(m.conv(x)),
     "tanh": lambda m, x: torch.tanh(m.conv(x)),
-    "clamp": lambda m, x: m.conv(x).clamp(0, 6) - x.mean(),
+    "clamp": lambda m, x: m.conv(x).clamp(0, 6) - x.mean((1, 2, 3), keepdim=True),
     "scalars": lambda m, x: (2 * m.conv(x) + 0.5) / 3 - 1,
     "constant": lambda m, x: m.conv(x) * m.bn.weight[:, None, None],
     "weight_standardised": lambda m, x: F.conv2d(x, m.conv.weight - m.conv.weight.mean((1, 2, 3), keepdim=True)),
     "max_pool": lambda m, x: F.max_pool2d(m.conv(x), 3, 2, 1),
     "max_pool_ceil": lambda m, x: F.max_pool2d(m.conv(x), 3, 2, ceil_mode=True),
+    "max_pool_ceil_drops_a_window": lambda m, x: F.max_pool2d(m.conv(x), 3, 3, 1, ceil_mode=True),
+    "average_pool_ceil_drops_a_window": lambda m, x: F.avg_pool2d(m.conv(x), 3, 3, 1, True, False),
+    "average_pool_ceil": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 0, True),
+    "gate_turned_around": lambda m, x: (1 - torch.sigmoid(x)) * (1 / (1 + F.relu(x))),
+    "flattened_from_rows": lambda m, x: m.conv(x).squeeze(0).flatten(1).reshape(1, -1),
     "average_pool": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 1),
     "average_pool_not_counting": lambda m, x: F.avg_pool2d(m.conv(x), 3, 2, 1, count_include_pad=False),
     "adaptive_pool": lambda m, x: F.adaptive_avg_pool2d(m.conv(x), (5, 2)),
     "classifier": lambda m, x: m.dense(torch.flatten(F.adaptive_avg_pool2d(m.conv(x), 1), 1)).softmax(-1),
     "flatten_map": lambda m, x: F.linear(m.conv(x).flatten(1), m.conv.weight.new_ones(3, 8 * 100) / 800),
     "dense_on_map": lambda m, x: m.dense(m.conv(x).permute(0, 2, 3, 1)),
+    "expanded_gate": lambda m, x: (y := m.conv(x)) * y.mean((2, 3), keepdim=True).expand_as(y),
     "shuffle": shuffle,
     "split_and_cat": split_and_cat,
 }
@@ -133,6 +141,31 @@ def test_folds_and_fuses_but_not_across_a_second_use():
     assert traced_graph(bn_after_shared_conv).op_counts == {"conv2d": 1, "affine": 1, "add": 1}
 
 
+def test_a_reader_whose_result_is_thrown_away_does_not_count():
+    def unused_mean(m, x):
+        y = m.conv(x)
+        y.mean((2, 3))
+        return m.bn(y)
+
+    assert traced_graph(unused_mean).op_counts == {"conv2d": 1}
+
+
+def test_a_batch_norm_over_the_rows_of_a_dense_layer_is_not_folded():
+    weight, scale = np.ones((8, 16), np.float32), np.arange(8, dtype=np.float32)
+    nodes = (Node("dense", Dense(weight, None), ("x",)), Node("bn", Affine(scale, scale), ("dense",)))
+    folded = simplify(Graph("rows", {"x": (1, 8, 16)}, nodes, ("bn",)))  # scales rows; the weights have columns
+    assert [node.name for node in folded.nodes] == ["dense", "bn"]
+    folded = simplify(Graph("matrix", {"x": (1, 16)}, nodes, ("bn",)))
+    assert [node.name for node in folded.nodes] == ["dense"]
+
+
+def test_what_the_checker_of_onnx_refuses_is_a_conversion_error(tmp_path):
+    x = {"x": (1, 4, 10, 10)}
+    wrong = Graph("wrong", x, (Node("view", Reshape((1, 7)), ("x",)),), ("view",))
+    with pytest.raises(ConversionError, match="wrong: onnx's checker refuses"):
+        registry.converter("onnx").write(wrong, tmp_path / "x.onnx", precision="fp32", metadata={})
+
+
 def test_names_say_the_place():
     network = nn.Sequential()
     network.add_module("stem", nn.Sequential())
@@ -150,9 +183,13 @@ def test_names_say_the_place():
         (lambda m, x: F.conv_transpose2d(x, m.conv.weight.transpose(0, 1)), "transposed"),
         (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "reflection_pad"),
         (lambda m, x: F.pad(x, (1, 1), value=3.0), "zeros"),
+        (lambda m, x: x - x.mean(), "over the batch axis"),
+        (lambda m, x: m.conv(x[:, :, :1].expand(1, 4, 10, 10)), "expanded from"),
+        (lambda m, x: (lambda y: (y, y))(m.conv(x)), "returns a value twice"),
+        (lambda m, x: x, "its own input"),
         (lambda m, x: x[:, ::2], "step 2"),
         (lambda m, x: x.clamp(-1, 1), "-1"),
-        (lambda m, x: F.conv2d(x, m.conv.weight * x.mean()), "computed from the input"),
+        (lambda m, x: F.conv2d(x, m.conv.weight * x[:, :1, :1, :1]), "computed from the input"),
         (lambda m, x: m.conv.weight, "does not depend on its input"),
         (lambda m, x: torch.cat([x, x], 0), "batch"),
         (lambda m, x: m.dense(x), "fails on an input of 1x4x10x10"),

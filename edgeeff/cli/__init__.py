@@ -6,15 +6,18 @@ Every command is one module, imported when it is called, so that `edgeeff --help
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
 from edgeeff import __version__
-from edgeeff.errors import EdgeeffError, unknown_name
+from edgeeff.cli._shared import INTERRUPTED, say
+from edgeeff.errors import EdgeeffError, UsageError, unknown_name
 
 COMMANDS = {
     "variants": "List the networks: coefficients, parameters, multiply-adds, accuracy.",
@@ -59,32 +62,100 @@ def cli() -> None:
     """
 
 
-def _fail(error: EdgeeffError, argv: Sequence[str]) -> int:
-    click.echo(f"error: {error}", err=True)
-    if "--json" in argv:
-        fields = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        click.echo(json.dumps({"error": fields}))
-    return error.exit_code
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point: maps every error to one sentence on stderr and an exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    _guard_streams()
+    stop = _Stop()
     try:
         code = cli.main(args=list(argv), prog_name="edgeeff", standalone_mode=False)
-    except EdgeeffError as error:
-        code = _fail(error, argv)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = 130
-    except MemoryError:
-        click.echo("error: out of memory\n  close other programs, or take a smaller network or resolution", err=True)
-        code = 2
-    except BrokenPipeError:
-        # The reader of our output went away (`edgeeff variants | head`): nothing is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = _interrupted(argv)
+    except Exception as error:
+        # A native module that is interrupted while it is imported makes an ImportError of it.
+        code = _interrupted(argv) if stop.asked else _failed(error, argv)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Stop:
+    """Remembers that Ctrl-C was pressed, and lets SIGTERM and SIGHUP clean up in the same way.
+
+    So no temporary file and no running child stays behind.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            usual = (signal.SIG_DFL, signal.default_int_handler)
+            if number is not None and signal.getsignal(number) in usual:  # nohup ignores SIGHUP
+                signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
+
+
+def _interrupted(argv: Sequence[str]) -> int:
+    say("interrupted")
+    return _document(EdgeeffError("interrupted"), INTERRUPTED, argv)
+
+
+def _failed(error: Exception, argv: Sequence[str]) -> int:
+    """The sentence and the exit code of an error; one that nobody foresaw is raised again."""
+    match error:
+        case EdgeeffError():
+            return _fail(error, argv)
+        case click.ClickException():
+            error.show()
+            return _document(UsageError(error.format_message()), error.exit_code, argv)
+        case MemoryError():
+            cure = "close other programs, or take a smaller network or resolution"
+            return _fail(UsageError("out of memory", cure), argv)
+        case ImportError():
+            # A package that is absent has its own error; this one is there and broken, or memory is short.
+            cure = "free some memory, or install the package again"
+            return _fail(UsageError(f"a package cannot be loaded: {error}", cure), argv)
+        case OSError():
+            return _system_error(error, argv)
+    raise error
+
+
+def _fail(error: EdgeeffError, argv: Sequence[str]) -> int:
+    say(f"error: {error}")
+    return _document(error, error.exit_code, argv)
+
+
+def _document(error: EdgeeffError, code: int, argv: Sequence[str]) -> int:
+    """Prints the one JSON document of a command that failed, where one was asked for; returns the exit code."""
+    if "--json" in argv:
+        click.echo(json.dumps({"error": {"message": error.message, "hint": error.hint, "exit_code": code}}))
+    return code
+
+
+def _system_error(error: OSError, argv: Sequence[str]) -> int:
+    """What the system refused: a path that cannot even be looked at, or an output that takes no more."""
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is not None:
+        path = os.fsdecode(error.filename)
+        return _fail(UsageError(f"cannot use {path}: {reason}", "check the path and its permissions"), argv)
+    # Standard output, since a file would have a name. What is left in its buffer would fail again at the exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        return 141  # the reader went away (`edgeeff variants | head`): nothing is left to be told
+    say(f"error: cannot write to standard output: {reason}\n  free some space, or send the output elsewhere")
+    return UsageError.exit_code
+
+
+def _guard_streams() -> None:
+    """Makes the standard streams safe to write to, whatever the caller has done with them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Else the next file that is opened gets the number, and a runtime's messages go into it.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -24,22 +24,26 @@ class ScalingOptions:
     depth: float | None
     resolution: int | None
     phi: float | None
-    alpha: float
-    beta: float
-    gamma: float
+    alpha: float | None
+    beta: float | None
+    gamma: float | None
 
     def apply(self, base: Variant, family: ModelFamily) -> tuple[Variant, ModelFamily]:
         """The base variant, scaled as the options say; the base itself where they say nothing."""
         from edgeeff.scaling import compound
 
         given = (self.width, self.depth, self.resolution)
+        named = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        bases = {name: base for name, base in named.items() if base is not None}
         if self.phi is not None:
             if any(value is not None for value in given):
                 raise UsageError(
                     "--phi sets width, depth and resolution together: leave out --width, --depth, --resolution"
                 )
-            made = compound(base, self.phi, alpha=self.alpha, beta=self.beta, gamma=self.gamma)
+            made = compound(base, self.phi, **bases)
             return family.scaled(base, width=made.width, depth=made.depth, resolution=made.resolution), family
+        if bases:
+            raise UsageError(f"--{min(bases)} is a base of compound scaling", "give its exponent with --phi")
         if all(value is None for value in given):
             return base, family
         width = base.width if self.width is None else self.width
@@ -54,12 +58,10 @@ def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--width", type=float, help="Channels, as a multiple of b0's or lite0's.")
     @click.option("--depth", type=float, help="Repeats, as a multiple of b0's or lite0's.")
     @click.option("--resolution", type=int, help="Size of the input in pixels.")
-    @click.option(
-        "--phi", type=float, help="Compound: depth, width, resolution times alpha, beta, gamma ^ PHI."
-    )
-    @click.option("--alpha", type=float, default=1.2, show_default=True, help="Base of the depth for --phi.")
-    @click.option("--beta", type=float, default=1.1, show_default=True, help="Base of the width for --phi.")
-    @click.option("--gamma", type=float, default=1.15, show_default=True, help="Base of the resolution for --phi.")
+    @click.option("--phi", type=float, help="Compound: depth, width, resolution times alpha, beta, gamma ^ PHI.")
+    @click.option("--alpha", type=float, help="Base of the depth for --phi; 1.2 by default.")
+    @click.option("--beta", type=float, help="Base of the width for --phi; 1.1 by default.")
+    @click.option("--gamma", type=float, help="Base of the resolution for --phi; 1.15 by default.")
     @functools.wraps(command)
     def wrapped(
         *args: Any,
@@ -67,9 +69,9 @@ def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
         depth: float | None,
         resolution: int | None,
         phi: float | None,
-        alpha: float,
-        beta: float,
-        gamma: float,
+        alpha: float | None,
+        beta: float | None,
+        gamma: float | None,
         **rest: Any,
     ) -> Any:
         return command(*args, scaling=ScalingOptions(width, depth, resolution, phi, alpha, beta, gamma), **rest)

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and SIGINT, as shells have it."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -23,9 +26,14 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def say(message: str) -> None:
     """Progress, to stderr."""
-    click.echo(message, err=True)
+    click.echo(safe(message), err=True)
 
 
 def warn(message: str) -> None:
     """A warning, to stderr."""
-    click.secho(f"warning: {message}", err=True, fg="yellow")
+    click.secho(f"warning: {safe(message)}", err=True, fg="yellow")
+
+
+def safe(message: str) -> str:
+    """The message with what would command a terminal, in a file's name for example, made visible."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)

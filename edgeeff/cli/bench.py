@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import __version__, registry
-from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 @click.option(
     "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the inputs and the order.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the inputs and the order."
+)
 @click.option(
     "--artifacts",
     type=click.Path(path_type=Path),
@@ -207,9 +209,10 @@ def _finish(measurements: Sequence[Measurement], stopped: EdgeeffError | Keyboar
     if stopped is None and failed:
         names = ", ".join(f"{m.path} ({m.runtime})" for m in failed)
         stopped = MeasurementError(f"could not be measured: {names}", failed[0].launches[-1].error or "")
-    if isinstance(stopped, EdgeeffError) and measurements:
+    if stopped is not None and measurements:
         # The document is already on stdout, and there is only one.
-        say(f"error: {stopped}")
-        click.get_current_context().exit(stopped.exit_code)
+        failed_with = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
+        say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
+        click.get_current_context().exit(failed_with)
     if stopped is not None:
         raise stopped

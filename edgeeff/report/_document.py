@@ -203,13 +203,16 @@ def _published(group: Group, settings: Settings) -> Section:
         here = row.latency.median_s if row else None
         cells = [entry.network, entry.precision, entry.device, entry.accelerator]
         cells += [UNKNOWN if entry.threads is None else str(entry.threads), significant(entry.latency_s * 1e3)]
-        cells += [significant(here * 1e3), significant(here / entry.latency_s)] if here else [NONE, NONE]
+        # One thread against four, or against nobody knows how many, is no ratio of two devices.
+        alike = here is not None and entry.threads == group.threads
+        cells += [significant(here * 1e3) if here else NONE]
+        cells += [significant(here / entry.latency_s) if here and alike else NONE]
         cells += [row.measurement.runtime if row else NONE, f"[{sources.index(entry.source) + 1}]"]
         rows.append(cells)
         if entry.top1 is not None:
             score = objective(entry.top1, entry.latency_s, settings.target_s, settings.exponents)
             anchors.append(f"{entry.network} {significant(score)}")
-    lines = ["Published latencies are another device's: for orientation, never a limit."]
+    lines = ["Published latencies are another device's: for orientation, never a limit. A ratio needs equal threads."]
     lines.append(f"Their {settings.exponents.name} objective at T = {_ms(settings.target_s)} ms: {', '.join(anchors)}.")
     lines += [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
     return Section("Published latencies, of other devices", Table(columns, rows), tuple(lines))

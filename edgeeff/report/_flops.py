@@ -51,9 +51,10 @@ def _inversion(rows: Sequence[Row]) -> tuple[str, str, float, float] | None:
     """The pair in which the network with fewer multiply-adds is slower by the largest ratio."""
     worst = None
     for (small, small_macs, small_s), (large, large_macs, large_s) in permutations(_points(rows), 2):
-        if small.latency.interval is None or large.latency.interval is None or small_macs >= large_macs:
+        slow, fast = small.latency.sure_interval, large.latency.sure_interval
+        if slow is None or fast is None or small_macs >= large_macs:
             continue
         ratio = small_s / large_s
-        if small.latency.interval.low > large.latency.interval.high and (worst is None or ratio > worst[3]):
+        if slow.low > fast.high and (worst is None or ratio > worst[3]):
             worst = (small.label, large.label, small_macs / large_macs, ratio)
     return worst

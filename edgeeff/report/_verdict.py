@@ -64,7 +64,8 @@ def _rivals(ranked: list[Row], exponents: str) -> list[str]:
     rivals = []
     for row in ranked[1:]:
         score = row.objectives[exponents]
-        if leader.low is None or score.high is None or score.high >= leader.low:
+        is_sure = ranked[0].latency.sure_interval and row.latency.sure_interval
+        if not is_sure or leader.low is None or score.high is None or score.high >= leader.low:
             rivals.append(row.label)
     if len(rivals) > MOST_NAMED:
         rivals = [*rivals[:MOST_NAMED], f"{len(rivals) - MOST_NAMED} more"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.errors import UsageError
-from edgeeff.files import cannot_read
+from edgeeff.files import read_bytes
 from edgeeff.published import INT8_TOP1
 from edgeeff.values import Accuracy, Measurement, Variant
 
@@ -69,9 +69,7 @@ def read_accuracies(path: Path) -> tuple[GivenAccuracy, ...]:
         UsageError: the file cannot be read, is neither, or an entry is malformed; names the entry.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise cannot_read(path, error) from error
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a text file", "give JSON or CSV in UTF-8") from error
     entries = _json_entries(path, text) if text.lstrip()[:1] in ("[", "{") else _csv_entries(path, text)

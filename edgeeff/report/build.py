@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edgeeff import checks, published, stats
 from edgeeff.objective import HARD, SOFT, objective, scored, winners
@@ -53,7 +54,9 @@ def _latest(measurements: Iterable[Measurement]) -> tuple[list[Measurement], int
     latest: dict[tuple[object, ...], Measurement] = {}
     count = 0
     for m in sorted(measurements, key=lambda m: m.created_unix_s):
-        identity = (m.variant, m.weights, m.resolution) if m.variant else (m.sha256,)
+        # Converted anew, a file has other bytes; its name holds all that makes it another network.
+        same = (m.variant, m.weights, m.resolution, m.macs, m.parameters, Path(m.path).name)
+        identity: tuple[object, ...] = same if m.variant else (m.sha256,)
         latest[(*identity, m.format, m.precision, m.runtime, m.accelerator, m.threads, m.device)] = m
         count += 1
     return list(latest.values()), count - len(latest)
@@ -78,11 +81,11 @@ def _row(measurement: Measurement, claimed: Claim, settings: Settings) -> Row:
 def _meets(latency: Latency, target_s: float) -> Meets:
     if latency.median_s is None:
         return "unknown"
-    if latency.interval is None:
+    if latency.sure_interval is None:
         return "uncertain"
-    if latency.interval.high <= target_s:
+    if latency.sure_interval.high <= target_s:
         return "yes"
-    return "no" if latency.interval.low > target_s else "uncertain"
+    return "no" if latency.sure_interval.low > target_s else "uncertain"
 
 
 def _group(device: DeviceInfo, threads: int, rows: Sequence[Row], settings: Settings) -> Group:
