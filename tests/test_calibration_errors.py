@@ -42,3 +42,11 @@ def test_a_bad_folder_is_one_sentence_and_nothing_is_written(fault, message, tmp
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists() or list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [("--calibration", "photos"), ("--min-sqnr", "20")])
+def test_an_option_that_would_do_nothing_is_refused(option):
+    argv = [sys.executable, "-m", "edgeeff", "convert", "--variant", "lite0", "--precision", "fp16", *option]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{option[0]} changes nothing at --precision fp16" in done.stderr

@@ -96,6 +96,7 @@ def convert(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _require_one_source(variants, module, inputs)
     targets = _targets(formats, precisions)
+    _require_use(precisions, calibration, min_sqnr_db)
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
@@ -136,6 +137,15 @@ def _require_one_source(variants: Sequence[str], module: str | None, inputs: Seq
         raise UsageError("--module needs the shape of its input", "for example --input 1x3x224x224")
     if module is None and inputs:
         raise UsageError("--input goes with --module; a variant's input is square", "use --resolution PIXELS")
+
+
+def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_db: float | None) -> None:
+    """Refuses options that none of the precisions would use."""
+    if any(precision.startswith("int8") for precision in precisions):
+        return
+    for option, value in (("--calibration", calibration), ("--min-sqnr", min_sqnr_db)):
+        if value is not None:
+            raise UsageError(f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8")
 
 
 def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
