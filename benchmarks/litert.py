@@ -20,7 +20,7 @@ _AGREEMENT_DB = 60.0
 """Rounding alone leaves 107 dB or more between two float kernels on B0 to B7; a wrong kernel leaves 30 or less."""
 
 _INTEGER_AGREEMENT_DB = 12.0
-"""Of two integer kernels, which round in their own ways: 21 to 30 dB on B0 and Lite0, where a step or two of the first
+"""Of two integer kernels, which round in their own ways: 22 dB on B0, 23 on Lite0, where a step or two of the first
 layers' roundings has grown. It finds gross faults; parity with the float network judges the rest."""
 
 _CHECK_PIXELS = 64

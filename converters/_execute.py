@@ -54,7 +54,7 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 def as_int8(x: Tensor, scale: ValueScale) -> Tensor:
     """The float values of x's int8 form: `quantization.to_int8` and back, in torch.
 
-    torch's own fake quantisation also makes a mask for training, and takes three times as long.
+    torch's own fake quantisation also makes a mask for training, which takes time here.
     """
     lowest, highest = LOWEST - scale.zero_point, HIGHEST - scale.zero_point
     return (x / scale.scale).round_().clamp_(lowest, highest).mul_(scale.scale)

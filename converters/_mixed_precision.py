@@ -23,7 +23,7 @@ _GAIN_DB = 0.2
 _PATIENCE = 10
 
 _ELEMENT_COST = 8
-"""What reading and converting an element costs, in multiply-adds, against int8."""
+"""What reading and converting an element is taken to cost, in multiply-adds: a guess, not measured on a device."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ LEAST_IMAGES = 8
 """Six to calibrate on and two to judge by; fewer decide nothing."""
 
 MOST_IMAGES = 86
-"""64 to calibrate on, the rest to judge by. More change no range by what can be measured."""
+"""64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
 
 _HELD_OUT_EACH = 4
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
