@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _AGREEMENT_DB = 60.0
 """Rounding alone leaves 107 dB or more between two float kernels on B0 to B7; a wrong kernel leaves 30 or less."""
 
+_INTEGER_AGREEMENT_DB = 12.0
+"""Of two integer kernels, which round in their own ways: 22 dB on B0, 23 on Lite0, where a step or two of the first
+layers' roundings has grown. It finds gross faults; parity with the float network judges the rest."""
+
 _CHECK_PIXELS = 64
 """Side of the image on which the slow reference kernels run: B0 takes 0.03 s of CPU there, at 224 px 0.33 s."""
 
@@ -91,9 +95,11 @@ def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], li
         small = _run(fast, images)  # in the interpreter that has the weights packed already
     except RuntimeError:  # a network for one size of image only
         images, small = list(inputs), outputs
+    integer = any(op["op_name"] == "QUANTIZE" for op in fast._get_ops_details())
     # Each interpreter maps the file anew: with both alive, B7's weights would be in memory three times.
     del fast
-    defects += _kernel_defects(small, _run(_interpreter(path, "BUILTIN_REF"), images))
+    limit_db = _INTEGER_AGREEMENT_DB if integer else _AGREEMENT_DB
+    defects += _kernel_defects(small, _run(_interpreter(path, "BUILTIN_REF"), images), limit_db)
     return outputs, defects
 
 
@@ -116,13 +122,13 @@ def _without_xnnpack_kernel(op: Any) -> bool:
     return wide or op["op_name"] in ("PADV2", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 
 
-def _kernel_defects(outputs: Sequence[Array], reference: Sequence[Array]) -> Iterator[str]:
+def _kernel_defects(outputs: Sequence[Array], reference: Sequence[Array], limit_db: float) -> Iterator[str]:
     """Says so where XNNPACK and the reference kernels, which share no code, do not agree on what the file means."""
     from edgeeff.parity import sqnr_db
 
     agreement = sqnr_db(reference, outputs)
-    if agreement < _AGREEMENT_DB:
-        yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {_AGREEMENT_DB:g} dB"
+    if agreement < limit_db:
+        yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {limit_db:g} dB"
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,6 +10,9 @@ from edgeeff.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
+    from edgeeff.calibration import Calibration
+    from edgeeff.convert import Network
+
     from ._trace import Trace
 
 
@@ -31,3 +34,44 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
 
     traced = run(module, inputs, name=name)
     return replace(traced, graph=simplify(traced.graph))
+
+
+def quantize(
+    network: Network, precision: str, calibration: Calibration | None, min_sqnr_db: float | None = None
+) -> Network:
+    """The network with its graph quantised, and the held-out images as what its files are proven on.
+
+    Args:
+        precision: "int8-weights" or "int8".
+        calibration: images; "int8-weights" can do without.
+        min_sqnr_db: of "int8"; ops stay in float until it is reached on held-out images.
+
+    Raises:
+        UsageError: "int8" without images.
+    """
+    from dataclasses import replace
+
+    from edgeeff.errors import UsageError
+
+    from ._quantize import quantize_integers, quantize_weights
+
+    if calibration is None:
+        if precision == "int8":
+            raise UsageError(
+                "--precision int8 needs --calibration DIR, a folder of photos", "--precision int8-weights needs none"
+            )
+        found = quantize_weights(network.graph)
+        return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
+    images, held_out = calibration.images, calibration.held_out
+    if precision == "int8":
+        found = quantize_integers(network.graph, images, held_out, min_sqnr_db)
+    else:
+        found = quantize_weights(network.graph, images, held_out)
+    return replace(
+        network,
+        graph=found.graph,
+        inputs=(held_out,),
+        outputs=found.held_out,
+        inputs_label=f"{len(held_out)} held-out images of {calibration.source}",
+        notes=(*network.notes, *found.notes),
+    )

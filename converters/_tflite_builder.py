@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,17 @@ _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The real numbers behind a tensor of integers: (q - zero_point) * scale; several scales count along `axis`."""
+
+    scales: tuple[float, ...]
+    zero_point: int = 0
+    axis: int = 0
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
@@ -73,15 +84,23 @@ class FlatbufferBuilder:
         self._shared: dict[tuple[Any, ...], int] = {}
         self._names: set[str] = set()
 
-    def tensor(self, name: str, shape: Sequence[int], dtype: type[np.generic] = np.float32) -> int:
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: type[np.generic] = np.float32,
+        quantized: Quantized | None = None,
+    ) -> int:
         """Adds a tensor without data: an input or the output of an operator. Equal names get a number."""
-        return self._add_tensor(name, shape, np.dtype(dtype), 0)
+        return self._add_tensor(name, shape, np.dtype(dtype), 0, quantized)
 
-    def constant(self, name: str, value: Array, dtype: type[np.generic] = np.float32) -> int:
+    def constant(
+        self, name: str, value: Array, dtype: type[np.generic] = np.float32, quantized: Quantized | None = None
+    ) -> int:
         """Adds a tensor with data. `value` may be a transposed view: it is laid out and converted on writing."""
         stored = np.dtype(dtype)
-        if value.size * stored.itemsize > _SHARED_BYTES:
-            return self._store(name, value, stored)
+        if quantized is not None or value.size * stored.itemsize > _SHARED_BYTES:
+            return self._store(name, value, stored, quantized)
         key = (stored.str, value.shape, value.astype(stored).tobytes())
         if key not in self._shared:
             self._shared[key] = self._store(name, value, stored)
@@ -90,6 +109,13 @@ class FlatbufferBuilder:
     def shape_of(self, tensor: int) -> tuple[int, ...]:
         return tuple(self._tensors[tensor].shape)
 
+    def quantized(self, tensor: int) -> Quantized | None:
+        """The scales of a tensor of integers; None for any other."""
+        stored = self._tensors[tensor].quantization
+        if stored is None:
+            return None
+        return Quantized(tuple(stored.scale), stored.zeroPoint[0], stored.quantizedDimension)
+
     def operator(self, code: int, options: Any, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """Adds an operator.
 
@@ -97,7 +123,8 @@ class FlatbufferBuilder:
             code: of schema.BuiltinOperator.
             options: the operator's options of the schema (Conv2DOptionsT ...), None where it has none.
         """
-        version = operator_version(code, options, [self._tensors[index] for index in inputs])
+        tensors = ([self._tensors[index] for index in side] for side in (inputs, outputs))
+        version = operator_version(code, options, *tensors)
         added = schema.OperatorT()
         added.opcodeIndex = self._codes.setdefault((code, version), len(self._codes))
         added.inputs, added.outputs = list(inputs), list(outputs)
@@ -141,15 +168,22 @@ class FlatbufferBuilder:
             raise ConversionError(f"{name}: its weights make {size / 1e9:.1f} GB; a TFLite file holds 2.1 GB at most")
         path.write_bytes(_pack(model, size))
 
-    def _store(self, name: str, value: Array, dtype: np.dtype[Any]) -> int:
+    def _store(self, name: str, value: Array, dtype: np.dtype[Any], quantized: Quantized | None = None) -> int:
         self._buffers.append(_Buffer(value, dtype))
-        return self._add_tensor(name, value.shape, dtype, len(self._buffers))
+        return self._add_tensor(name, value.shape, dtype, len(self._buffers), quantized)
 
-    def _add_tensor(self, name: str, shape: Sequence[int], dtype: np.dtype[Any], buffer: int) -> int:
+    def _add_tensor(
+        self, name: str, shape: Sequence[int], dtype: np.dtype[Any], buffer: int, quantized: Quantized | None
+    ) -> int:
         tensor = schema.TensorT()
         tensor.name = self._unique(name)
         tensor.shape = [int(n) for n in shape]
         tensor.type, tensor.buffer, tensor.hasRank = _TYPES[dtype], buffer, True
+        if quantized is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = list(quantized.scales)
+            tensor.quantization.zeroPoint = [quantized.zero_point] * len(quantized.scales)
+            tensor.quantization.quantizedDimension = quantized.axis
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 

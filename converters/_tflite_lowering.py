@@ -63,6 +63,9 @@ class Lowering:
         self.makers = {node.name: node for node in graph.nodes}
         self._uses = graph.uses()
 
+    def begin(self, node: Node) -> None:
+        """Told before the operators of a node are added."""
+
     def read(self, name: str) -> int:
         """The tensor of a value, as stored. A constant enters the file when it is read first."""
         if name not in self.tensors:
@@ -70,6 +73,10 @@ class Lowering:
             assert value is not None, name
             self.tensors[name] = self.constant(name, value)
         return self.tensors[name]
+
+    def output(self, name: str) -> int:
+        """The tensor of a value that the network returns."""
+        return self.read(name)
 
     def constant_of(self, name: str) -> Weight | None:
         """The value of a Constant node; None for any other value."""

@@ -35,6 +35,7 @@ from edgeeff.ops import (
     Unary,
 )
 from edgeeff.protocols import Converter
+from edgeeff.quantization import channelwise, weight_to_int8
 from edgeeff.values import FileSummary
 
 from ._half import require_half
@@ -56,7 +57,7 @@ class OnnxConverter:
     """Writes and reads .onnx files."""
 
     name = "onnx"
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8-weights")
     runtime = "onnxruntime"
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
@@ -173,8 +174,32 @@ class _Writer:
     def integers(self, *values: int) -> str:
         return self.constant("integers." + "_".join(map(str, values)), np.asarray(values, np.int64))
 
-    def weights(self, node: Node, **arrays: Array | None) -> list[str]:
-        return [self.weight(f"{node.name}.{key}", array) for key, array in arrays.items() if array is not None]
+    def weights(self, node: Node, *, axis: int = 0, **arrays: Array | None) -> list[str]:
+        """The constants of a node; the one called "weight" in int8 where the graph has scales for it.
+
+        Args:
+            axis: of the weight, that which counts the output channels.
+        """
+        scales = self.graph.quantization.weights.get(node.name) if self.graph.quantization else None
+        names = []
+        for key, array in arrays.items():
+            name = f"{node.name}.{key}"
+            if key == "weight" and scales is not None:
+                names.append(self.int8_weight(name, array, scales, axis))
+            elif array is not None:
+                names.append(self.weight(name, array))
+        return names
+
+    def int8_weight(self, name: str, values: Any, scales: Any, axis: int) -> str:
+        """A weight in int8, made float by operators that every runtime folds when it loads.
+
+        DequantizeLinear would say the same, but onnxruntime takes it for a part of integer arithmetic and does not
+        fold it: it would run for every image.
+        """
+        stored = self.constant(f"{name}.int8", weight_to_int8(values, scales, axis))
+        integers = self.add("Cast", [stored], f"{name}.integers", to=self.onnx.TensorProto.FLOAT)
+        spread = self.constant(f"{name}.scale", channelwise(scales, values.ndim, axis))
+        return self.add("Mul", [integers, spread], name)
 
     def activated(self, node: Node, activation: Activation, op_type: str, inputs: list[str], **attributes: Any) -> None:
         """An op and the activation that it carries, which is a node of its own in ONNX."""
@@ -270,7 +295,7 @@ class _Writer:
             self.activated(node, op.activation, "Gemm", [x, *names], transB=1)
             return
         # Gemm takes matrices only; more axes need MatMul, whose weight stands the other way round.
-        names = self.weights(node, weight=op.weight.T, bias=op.bias)
+        names = self.weights(node, axis=1, weight=op.weight.T, bias=op.bias)
         if op.bias is None:
             self.activated(node, op.activation, "MatMul", [x, names[0]])
         else:

@@ -19,7 +19,7 @@ class TfliteConverter:
     """Writes LiteRT's format. Images are NHWC; outputs of rank 4 are, too."""
 
     name = "tflite"
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8-weights", "int8")
     runtime = "litert"
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
@@ -27,21 +27,26 @@ class TfliteConverter:
             from ._passes import fold_flatten
             from ._tflite_lowering import Lowering
             from ._tflite_ops import lower
+            from ._tflite_quantized import QuantizedLowering
             from ._tflite_storage import STORAGES
         except ModuleNotFoundError as error:
             raise MissingExtraError("ai-edge-litert", "tflite", "writing TFLite files") from error
 
         graph = fold_flatten(graph)
-        lowering = Lowering(graph, STORAGES[precision])
+        if graph.quantization is None:
+            lowering = Lowering(graph, STORAGES[precision])
+        else:
+            lowering = QuantizedLowering(graph, graph.quantization)
         for node in graph.nodes:
+            lowering.begin(node)
             tensor = lower(lowering, node)
             if tensor is not None:
                 lowering.tensors[node.name] = tensor
         lowering.file.write(
             path,
             name=graph.name,
-            inputs={name: lowering.read(name) for name in graph.inputs},
-            outputs={name: lowering.read(name) for name in graph.outputs},
+            inputs={name: lowering.tensors[name] for name in graph.inputs},
+            outputs={name: lowering.output(name) for name in graph.outputs},
             about=metadata,
         )
 

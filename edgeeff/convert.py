@@ -53,6 +53,18 @@ class Network:
     notes: tuple[str, ...] = ()
 
 
+INTEGER_PRECISIONS = ("int8-weights", "int8")
+
+_CURES = {
+    "fp32": "look for weights or activations of extreme size",
+    "int8-weights": "--calibration with photos like those in use gains some 5 dB",
+    "int8": "more and better --calibration images, or --precision int8-weights, keep more",
+}
+
+Quantizer = Callable[[Network, str], Network]
+"""(network, precision) -> the network with its graph quantised, and the inputs to prove its files on."""
+
+
 def file_name(network: Network, precision: str, suffix: str) -> str:
     """For example "lite0-fp32.tflite". Whatever is not the published network's is part of the name.
 
@@ -74,6 +86,8 @@ def convert(
     targets: Sequence[tuple[Converter, Runtime, str]],
     out: Path,
     started: Callable[[str], None] = lambda name: None,
+    quantize: Quantizer | None = None,
+    min_sqnr_db: float | None = None,
 ) -> Iterator[Artifact]:
     """Writes the network in each of the formats and precisions, and yields each artifact once it is in place.
 
@@ -81,6 +95,8 @@ def convert(
         targets: (converter, the runtime that checks its files, precision).
         out: the folder; it is made where it is missing.
         started: told the name of each file before it is written.
+        quantize: for the precisions in int8.
+        min_sqnr_db: the parity limit of those, in place of their own.
 
     Raises:
         ConversionError: an op has no form in a format, or a file misses its parity limit; nothing is then
@@ -90,11 +106,15 @@ def convert(
     for converter, runtime, precision in targets:
         path = out / file_name(network, precision, converter.name)
         started(path.name)
+        made, limit_db = network, parity.LIMITS_DB[precision]
+        if precision in INTEGER_PRECISIONS and quantize is not None:
+            made = quantize(network, precision)
+            limit_db = limit_db if min_sqnr_db is None else min_sqnr_db
         with replacing(path) as temporary:
-            metadata = _metadata(network, precision)
-            converter.write(network.graph, temporary, precision=precision, metadata=metadata)
-            proof = _prove(network, temporary, converter, runtime, precision)
-            artifact = _describe(network, temporary, path, converter, runtime, precision, proof)
+            metadata = _metadata(made, precision)
+            converter.write(made.graph, temporary, precision=precision, metadata=metadata)
+            proof = _prove(made, temporary, converter, runtime, precision, limit_db)
+            artifact = _describe(made, temporary, path, converter, runtime, precision, proof)
             write_manifest(artifact)
         yield artifact
 
@@ -111,7 +131,9 @@ def _metadata(network: Network, precision: str) -> dict[str, str]:
     return fields
 
 
-def _prove(network: Network, path: Path, converter: Converter, runtime: Runtime, precision: str) -> Parity:
+def _prove(
+    network: Network, path: Path, converter: Converter, runtime: Runtime, precision: str, limit_db: float
+) -> Parity:
     """Runs the file and compares it with the network.
 
     Raises:
@@ -123,19 +145,18 @@ def _prove(network: Network, path: Path, converter: Converter, runtime: Runtime,
         raise ConversionError(f"{network.name} {precision} {converter.name}: {'; '.join(defects)}")
     expected = [converter.layout(output) for output in network.outputs]
     parity.require_shapes(expected, outputs)
-    limit = parity.LIMITS_DB[precision]
     proof = Parity(
         sqnr_db=parity.sqnr_db(expected, outputs),
         max_abs=parity.max_abs(expected, outputs),
-        limit_db=limit,
+        limit_db=limit_db,
         inputs=network.inputs_label,
         runtime=f"{runtime.name} {runtime.version()}",
     )
-    if not proof.sqnr_db >= limit:
-        cure = "take --precision fp32" if precision != "fp32" else "look for weights or activations of extreme size"
+    if not proof.sqnr_db >= limit_db:
+        cure = _CURES.get(precision, "take --precision fp32")
         raise ConversionError(
             f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
-            f"network's; the limit is {limit:g} dB",
+            f"network's; the limit is {limit_db:g} dB",
             f"the file was not kept; {cure}",
         )
     return proof

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from edgeeff.errors import ConversionError
 from edgeeff.ops import Conv2d, Dense, Op, Shape, op_kind, weights_of
+from edgeeff.quantization import Quantization
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Graph:
         inputs: name -> shape (NCHW, batch 1).
         nodes: in execution order.
         outputs: names of values.
+        quantization: what is stored and computed in int8; None for a graph in float.
 
     Raises:
         ConversionError: a value is used before it is made, made twice, or the shapes do not fit.
@@ -43,6 +45,7 @@ class Graph:
     inputs: Mapping[str, Shape]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    quantization: Quantization | None = None
     shapes: Mapping[str, Shape] = field(init=False, compare=False)
     """The shape of every value."""
 
@@ -120,4 +123,5 @@ class Graph:
 
     def replace(self, nodes: Iterable[Node], outputs: tuple[str, ...] | None = None) -> Graph:
         """The same network with other nodes."""
-        return Graph(self.name, self.inputs, tuple(nodes), self.outputs if outputs is None else outputs)
+        kept = self.outputs if outputs is None else outputs
+        return Graph(self.name, self.inputs, tuple(nodes), kept, self.quantization)

@@ -18,6 +18,7 @@ from edgeeff.cli._shared import json_option, print_json, say, warn
 from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
     from edgeeff.protocols import Converter, ModelFamily, Runtime
     from edgeeff.values import Artifact, Variant
@@ -46,8 +47,17 @@ class Shape(click.ParamType[tuple[int, ...]]):
     "--format", "formats", multiple=True, default=["tflite"], show_default=True, help="tflite, onnx. Repeatable."
 )
 @click.option(
-    "--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, fp16. Repeatable."
+    "--precision",
+    "precisions",
+    multiple=True,
+    default=["fp32"],
+    show_default=True,
+    help="fp32, fp16, int8-weights, int8 (tflite). Repeatable.",
 )
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="A folder of photos, for the int8 precisions."
+)
+@click.option("--min-sqnr", "min_sqnr_db", type=float, metavar="DB", help="What an int8 file must reach to be kept.")
 @click.option(
     "--weights", default="auto", show_default=True, metavar="SOURCE", help="auto, pretrained, random or a file."
 )
@@ -68,6 +78,8 @@ def convert(
     inputs: Sequence[tuple[int, ...]],
     formats: Sequence[str],
     precisions: Sequence[str],
+    calibration: Path | None,
+    min_sqnr_db: float | None,
     weights: str,
     padding: str | None,
     classes: int | None,
@@ -84,12 +96,13 @@ def convert(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _require_one_source(variants, module, inputs)
     targets = _targets(formats, precisions)
+    _require_use(precisions, calibration, min_sqnr_db)
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
         wanted = [scaling.apply(*find_variant(name)) for name in variants]
         networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
-    artifacts = list(_convert_all(networks, targets, out))
+    artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db))
     if as_json:
         from edgeeff.artifacts import to_json
 
@@ -124,6 +137,15 @@ def _require_one_source(variants: Sequence[str], module: str | None, inputs: Seq
         raise UsageError("--module needs the shape of its input", "for example --input 1x3x224x224")
     if module is None and inputs:
         raise UsageError("--input goes with --module; a variant's input is square", "use --resolution PIXELS")
+
+
+def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_db: float | None) -> None:
+    """Refuses options that none of the precisions would use."""
+    if any(precision.startswith("int8") for precision in precisions):
+        return
+    for option, value in (("--calibration", calibration), ("--min-sqnr", min_sqnr_db)):
+        if value is not None:
+            raise UsageError(f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8")
 
 
 def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
@@ -164,8 +186,37 @@ def _variant_network(
     return from_variant(variant, family, loaded, trace)
 
 
-def _convert_all(networks: Iterator[Network], targets: Sequence[Target], out: Path) -> Iterator[Artifact]:
+def _convert_all(
+    networks: Iterator[Network],
+    targets: Sequence[Target],
+    out: Path,
+    calibration: Path | None = None,
+    min_sqnr_db: float | None = None,
+) -> Iterator[Artifact]:
     from edgeeff.convert import convert as convert_network
 
+    def quantize_network(network: Network, precision: str) -> Network:
+        from edgeeff.converters import quantize
+
+        made = quantize(network, precision, _images(network, calibration), min_sqnr_db)
+        for note in made.notes[len(network.notes) :]:
+            say(f"{network.name} {precision}: {note}")
+        return made
+
     for network in networks:
-        yield from convert_network(network, targets, out, started=lambda name: say(f"writing {out / name}"))
+        yield from convert_network(
+            network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db
+        )
+
+
+def _images(network: Network, folder: Path | None) -> Calibration | None:
+    """The calibration images as the network wants them; None where no folder was given."""
+    from edgeeff.calibration import load
+
+    if folder is None:
+        return None
+    if len(network.inputs) != 1 or network.resolution is None or network.normalisation is None:
+        raise UsageError(
+            f"--calibration needs a network of one image whose normalisation is known; {network.name} is not"
+        )
+    return load(folder, network.resolution, network.normalisation)

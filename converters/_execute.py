@@ -1,0 +1,182 @@
+"""Runs a graph in torch, in float or as its quantised file will compute, on any number of images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - what everybody calls it
+
+from edgeeff.graph import Graph, Node
+from edgeeff.ops import (
+    Activation,
+    Affine,
+    Binary,
+    Concat,
+    Constant,
+    Conv2d,
+    Dense,
+    Mean,
+    Op,
+    Pad,
+    Padding,
+    Pool,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+    Unary,
+)
+from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
+
+Watch = Callable[[Node, Tensor], None]
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6}
+_BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+}
+_UNARY: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hard_swish": F.hardswish,
+    "hard_sigmoid": F.hardsigmoid,
+    "tanh": torch.tanh,
+}
+
+
+def as_int8(x: Tensor, scale: ValueScale) -> Tensor:
+    """The float values of x's int8 form: `quantization.to_int8` and back, in torch.
+
+    torch's own fake quantisation also makes a mask for training, which takes time here.
+    """
+    lowest, highest = LOWEST - scale.zero_point, HIGHEST - scale.zero_point
+    return (x / scale.scale).round_().clamp_(lowest, highest).mul_(scale.scale)
+
+
+class Executor:
+    """A graph, ready to run: its weights are tensors, those that are stored in int8 rounded to it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        stored = graph.quantization.weights if graph.quantization else {}
+        self.weights: dict[str, tuple[Tensor, Tensor | None]] = {}
+        for node in graph.nodes:
+            if isinstance(node.op, Conv2d | Dense):
+                weight, scales = node.op.weight, stored.get(node.name)
+                rounded = weight if scales is None else stored_weight(weight, scales)
+                bias = None if node.op.bias is None else torch.from_numpy(np.ascontiguousarray(node.op.bias))
+                self.weights[node.name] = (torch.from_numpy(np.ascontiguousarray(rounded)), bias)
+        self.last = {name: node.name for node in graph.nodes for name in node.inputs}
+
+    @torch.inference_mode()
+    def run(self, images: Sequence[Tensor], watch: Watch = lambda node, value: None) -> list[Tensor]:
+        """The outputs for a batch of each input.
+
+        Args:
+            watch: told each node and its value, before the value is rounded to int8.
+        """
+        values = dict(zip(self.graph.inputs, images, strict=True))
+        for node in self.graph.nodes:
+            value = self.step(node, values)
+            watch(node, value)
+            values[node.name] = self.kept(node, value)
+            for name in node.inputs:
+                if self.last[name] == node.name and name not in self.graph.outputs:
+                    values.pop(name, None)
+        return [values[name] for name in self.graph.outputs]
+
+    def step(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
+        """The value of a node, before it is rounded to int8."""
+        inputs = [values[name] for name in node.inputs]
+        quantization = self.graph.quantization
+        if quantization is None or node.name not in quantization.integer:
+            return self.value(node, inputs)
+        inputs = [
+            x if name in quantization.integer else as_int8(x, quantization.values[name])
+            for x, name in zip(inputs, node.inputs, strict=True)
+        ]
+        if node.op == Unary("silu"):
+            return inputs[0] * as_int8(torch.sigmoid(inputs[0]), SIGMOID)
+        return self.value(node, inputs)
+
+    def kept(self, node: Node, value: Tensor) -> Tensor:
+        """The value as its readers see it."""
+        quantization = self.graph.quantization
+        if quantization is None or node.name not in quantization.integer:
+            return value
+        return as_int8(value, quantization.values[node.name])
+
+    def value(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """What a node computes of the given inputs, its activation included."""
+        activation: Activation = getattr(node.op, "activation", "none")
+        return _ACTIVATIONS[activation](self.linear(node, inputs))
+
+    def linear(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """What a node computes before the activation that it carries."""
+        if isinstance(node.op, Conv2d):
+            return _conv2d(node.op, inputs[0], *self.weights[node.name])
+        if isinstance(node.op, Dense):
+            return F.linear(inputs[0], *self.weights[node.name])
+        return _plain(node.op, inputs)
+
+
+def _conv2d(op: Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    top, left, bottom, right = op.padding
+    symmetric = (top, left) == (bottom, right)
+    padded = x if symmetric else _pad(x, op.padding)
+    return F.conv2d(padded, weight, bias, op.stride, (top, left) if symmetric else 0, op.dilation, op.groups)
+
+
+def _pad(x: Tensor, padding: Padding, fill: float = 0.0) -> Tensor:
+    top, left, bottom, right = padding
+    return F.pad(x, (left, right, top, bottom), value=fill)
+
+
+def _plain(op: Op, x: Sequence[Tensor]) -> Tensor:
+    """An op without weights. The batch takes the place of the 1 that the graph's shapes begin with."""
+    match op:
+        case Affine(scale, shift):
+            per_channel = (1, -1, *[1] * (x[0].ndim - 2))
+            return x[0] * torch.from_numpy(scale).reshape(per_channel) + torch.from_numpy(shift).reshape(per_channel)
+        case Constant(value):
+            return torch.from_numpy(np.ascontiguousarray(value))
+        case Binary(kind):
+            return _BINARY[kind](x[0], x[1])
+        case Unary(kind):
+            return _UNARY[kind](x[0])
+        case Mean(axes, keepdims):
+            return x[0].mean(axes, keepdim=keepdims)
+        case Pool():
+            return _pool(op, x[0])
+        case Pad(padding):
+            return _pad(x[0], padding)
+        case Reshape(to):
+            return x[0].reshape(-1, *to[1:])
+        case Transpose(order):
+            return x[0].permute(order)
+        case Slice(axis, begin, end):
+            return x[0].narrow(axis, begin, end - begin)
+        case Concat(axis):
+            return torch.cat(list(x), axis)
+        case Softmax():
+            return x[0].softmax(-1)
+    raise AssertionError(op)
+
+
+def _pool(op: Pool, x: Tensor) -> Tensor:
+    if op.kind == "max":
+        return F.max_pool2d(_pad(x, op.padding, -torch.inf), op.kernel, op.stride, ceil_mode=op.ceil_mode)
+    # The average is over the pixels of the image alone: the sum over a window by the number of them in it.
+    ones = _pad(torch.ones_like(x[:1, :1]), op.padding)
+    sums, counts = (
+        F.avg_pool2d(image, op.kernel, op.stride, ceil_mode=op.ceil_mode, divisor_override=1)
+        for image in (_pad(x, op.padding), ones)
+    )
+    return sums / counts

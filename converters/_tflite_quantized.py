@@ -1,0 +1,117 @@
+"""A quantised graph on its way into a TFLite file: integer nodes, float nodes, and what stands between them.
+
+An integer node reads and makes int8 tensors, has int8 weights and int32 biases. A float node whose weights are
+stored in int8 has them behind a DEQUANTIZE, which XNNPACK carries out once, when it loads the file. Where a node
+reads what the other kind made, a QUANTIZE or DEQUANTIZE stands between, once for all such readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeeff.graph import Graph, Node
+from edgeeff.ops import Shape, Weight
+from edgeeff.quantization import SIGMOID, Quantization, ValueScale, channelwise, weight_to_int8
+
+from ._tflite_builder import FlatbufferBuilder, Quantized
+from ._tflite_lowering import OPERATORS, Lowering
+from ._tflite_storage import Float32
+
+_SAME_SCALE = (OPERATORS.RESHAPE, OPERATORS.TRANSPOSE, OPERATORS.PAD)
+
+
+class _Int8Weights(Float32):
+    """Float values; weights in int8 behind a DEQUANTIZE."""
+
+    def __init__(self, scales: Any) -> None:
+        self.scales = scales
+
+    def weight(self, file: FlatbufferBuilder, name: str, value: Weight, axis: int) -> int:
+        stored = self.integers(file, f"{name}/int8", value, axis)
+        restored = file.tensor(name, value.shape)
+        file.operator(schema.BuiltinOperator.DEQUANTIZE, schema.DequantizeOptionsT(), [stored], [restored])
+        return restored
+
+    def integers(self, file: FlatbufferBuilder, name: str, value: Weight, axis: int) -> int:
+        quantized = Quantized(tuple(self.scales.tolist()), axis=axis)
+        return file.constant(name, weight_to_int8(value, self.scales, axis), np.int8, quantized)
+
+
+class _Int8(_Int8Weights):
+    """int8 weights and int32 biases, whose scale is that of the products: input times weight."""
+
+    def __init__(self, scales: Any, input_scale: float) -> None:
+        super().__init__(scales)
+        self.input_scale = input_scale
+
+    def weight(self, file: FlatbufferBuilder, name: str, value: Weight, axis: int) -> int:
+        return self.integers(file, name, value, axis)
+
+    def bias(self, file: FlatbufferBuilder, name: str, value: Weight) -> int:
+        scales = self.scales.astype(np.float32) * np.float32(self.input_scale)
+        integers = np.rint(value / channelwise(scales, 1)).astype(np.int32)
+        return file.constant(name, integers, np.int32, Quantized(tuple(scales.tolist())))
+
+
+class QuantizedLowering(Lowering):
+    """Lowers one node after the other, each in its own arithmetic."""
+
+    def __init__(self, graph: Graph, quantization: Quantization) -> None:
+        super().__init__(graph, Float32())
+        self.quantization = quantization
+        self.made: ValueScale | None = None
+        """The int8 form of what the present node makes; None while it computes in float."""
+        self._converted: dict[tuple[int, bool], int] = {}
+
+    def begin(self, node: Node) -> None:
+        self.made = self.quantization.values[node.name] if node.name in self.quantization.integer else None
+        scales = self.quantization.weights.get(node.name)
+        if scales is None:
+            self.storage = Float32()
+        elif self.made is None:
+            self.storage = _Int8Weights(scales)
+        else:
+            self.storage = _Int8(scales, self.quantization.values[node.inputs[0]].scale)
+
+    def read(self, name: str) -> int:
+        """The tensor of a value in the arithmetic of the present node."""
+        tensor = super().read(name)
+        wanted = self.made is not None
+        if (self.file.quantized(tensor) is not None) == wanted:
+            return tensor
+        key = (tensor, wanted)
+        if key not in self._converted:
+            self._converted[key] = self._convert(tensor, name)
+        return self._converted[key]
+
+    def output(self, name: str) -> int:
+        self.made = None
+        return self.read(name)
+
+    def emit(self, code: int, inputs: Sequence[int], name: str, shape: Shape, options: Any = None) -> int:
+        if self.made is None:
+            return super().emit(code, inputs, name, shape, options)
+        scale = self.made
+        if code == OPERATORS.LOGISTIC:
+            scale = SIGMOID
+        quantized = Quantized((scale.scale,), scale.zero_point)
+        if code in _SAME_SCALE:
+            quantized = self.file.quantized(inputs[0]) or quantized
+        made = self.file.tensor(name, shape, np.int8, quantized)
+        self.file.operator(code, options, inputs, [made])
+        return made
+
+    def _convert(self, tensor: int, name: str) -> int:
+        shape = self.file.shape_of(tensor)
+        if self.made is None:
+            made = self.file.tensor(f"{name}/float", shape)
+            self.file.operator(OPERATORS.DEQUANTIZE, schema.DequantizeOptionsT(), [tensor], [made])
+        else:
+            scale = self.quantization.values[name]
+            made = self.file.tensor(f"{name}/int8", shape, np.int8, Quantized((scale.scale,), scale.zero_point))
+            self.file.operator(OPERATORS.QUANTIZE, schema.QuantizeOptionsT(), [tensor], [made])
+        return made

@@ -1,0 +1,117 @@
+"""Images from a folder, as a network wants them: what ranges are measured on, and what the result is judged on.
+
+An image is turned upright, made RGB, resized (bicubic) so that its shorter side is the resolution / 0.875, and cropped
+in the centre: the usual evaluation of ImageNet networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeeff.errors import MissingExtraError, UsageError
+from edgeeff.files import cannot_read
+from edgeeff.values import Normalisation
+
+CROP = 0.875
+LEAST_IMAGES = 8
+"""Six to calibrate on and two to judge by; fewer decide nothing."""
+
+MOST_IMAGES = 86
+"""64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
+
+_HELD_OUT_EACH = 4
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Normalised images, (count, 3, resolution, resolution) float32: to calibrate on, and to judge the result by."""
+
+    images: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+    source: str
+
+
+def load(folder: Path, resolution: int, normalisation: Normalisation) -> Calibration:
+    """Reads the images of a folder and of its folders (class folders, say); of many, an even selection.
+
+    Every fourth image, in the order of the names, is held out.
+
+    Raises:
+        UsageError: there is no such folder, too few images are in it, or one of them cannot be decoded.
+    """
+    paths = _select(_find(folder))
+    if len(paths) < LEAST_IMAGES:
+        raise UsageError(
+            f"{folder} holds {len(paths)} images ({', '.join(_SUFFIXES)}); calibration needs {LEAST_IMAGES} or more",
+            "some 80 photos of what the network will see serve best",
+        )
+    images = np.stack([preprocess(path, resolution, normalisation) for path in paths])
+    held_out = np.arange(len(images)) % _HELD_OUT_EACH == _HELD_OUT_EACH - 1
+    return Calibration(images[~held_out], images[held_out], f"{folder.name}")
+
+
+def preprocess(path: Path, resolution: int, normalisation: Normalisation) -> NDArray[np.float32]:
+    """One image file as (3, resolution, resolution), normalised."""
+    pixels = np.asarray(_crop(_decode(path), resolution), np.float32) / 255
+    mean, std = np.asarray(normalisation.mean, np.float32), np.asarray(normalisation.std, np.float32)
+    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+
+
+def _find(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"--calibration {folder}: there is no such folder", "name a folder of images")
+    try:
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+
+
+def _select(paths: list[Path]) -> list[Path]:
+    count = min(len(paths), MOST_IMAGES)
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtraError("pillow", "images", "reading images") from error
+    return Image
+
+
+def _decode(path: Path) -> Any:
+    """The image in RGB, upright."""
+    image_module = _pillow()
+    from PIL import ImageOps
+
+    try:
+        with image_module.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion cuts off at 255
+                image = image_module.fromarray((np.asarray(image, np.uint32) // 257).clip(0, 255).astype(np.uint8))
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"{path} cannot be decoded: {reason}", "remove it, or replace it by a sound image") from error
+
+
+def _crop(image: Any, resolution: int) -> Any:
+    shorter = round(resolution / CROP)
+    scale = shorter / min(image.size)
+    width, height = (max(shorter, round(side * scale)) for side in image.size)
+    left, top = (width - resolution) // 2, (height - resolution) // 2
+    box = (left, top, left + resolution, top + resolution)
+    return image.resize((width, height), _pillow().Resampling.BICUBIC).crop(box)
+
+
+def batches(images: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+    """The images, at most `size` at a time."""
+    for start in range(0, len(images), size):
+        yield images[start : start + size]

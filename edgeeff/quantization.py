@@ -1,0 +1,87 @@
+"""Integers for real numbers: one quantise function, and what a quantised graph carries.
+
+A real number r is stored as q = round(r / scale) + zero_point, clipped to int8 (Jacob et al. 2018, arXiv 1712.05877,
+section 2.1). Weights are symmetric and have a scale for each output channel, values one scale and zero point each
+(Krishnamoorthi 2018, arXiv 1806.08342, section 3). The simulation and the writers call the functions here, so a file
+holds exactly the integers that were judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeeff.ops import Weight
+
+LOWEST, HIGHEST = -128, 127
+
+
+@dataclass(frozen=True, slots=True)
+class ValueScale:
+    """The int8 form of a value: r = (q - zero_point) * scale, q in [-128, 127]."""
+
+    scale: float
+    zero_point: int
+
+
+SIGMOID = ValueScale(1 / 256, -128)
+"""What every kernel demands of a sigmoid's output: [0, 1) in steps of 1/256."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantization:
+    """What of a graph is stored and computed in int8.
+
+    Args:
+        weights: node -> a scale for each output channel (axis 0 of the weight). Such a weight is stored in int8.
+        values: value -> its int8 form, for every value that an integer node reads or makes.
+        integer: the nodes that compute in int8; all others compute in float32, whatever their weights are stored in.
+    """
+
+    weights: Mapping[str, NDArray[np.float32]]
+    values: Mapping[str, ValueScale] = field(default_factory=dict)
+    integer: frozenset[str] = frozenset()
+
+
+def channelwise(scales: NDArray[np.float32], rank: int, axis: int = 0) -> NDArray[np.float32]:
+    """The scales in a shape that broadcasts against a weight of the given rank."""
+    return scales.reshape([-1 if i == axis else 1 for i in range(rank)])
+
+
+def weight_scales(weight: Weight, levels: int = HIGHEST) -> NDArray[np.float32]:
+    """A scale for each output channel (axis 0), such that the channel's largest magnitude becomes `levels`.
+
+    Args:
+        levels: 127; 63 where a kernel sums pairs of products in 16 bits, as x86 without VNNI does.
+    """
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
+    # A channel of zeros has no scale of its own. Any will do, but one out of proportion would fail a kernel's checks.
+    usual = largest.max() or np.float32(levels)
+    return (np.where(largest > usual * 1e-7, largest, usual) / levels).astype(np.float32)
+
+
+def to_int8(real: NDArray[Any], scale: Any, zero_point: int = 0, lowest: int = LOWEST) -> NDArray[np.int8]:
+    """Rounds to the nearest integer, halves to even, and clips to [lowest, 127]."""
+    integers: NDArray[np.int8] = np.clip(np.rint(real / scale) + zero_point, lowest, HIGHEST).astype(np.int8)
+    return integers
+
+
+def weight_to_int8(weight: Weight, scales: NDArray[np.float32], axis: int = 0) -> NDArray[np.int8]:
+    """The integers of a weight; -128 stays unused, as kernels for symmetric weights demand."""
+    return to_int8(weight, channelwise(scales, weight.ndim, axis), lowest=-HIGHEST)
+
+
+def stored_weight(weight: Weight, scales: NDArray[np.float32]) -> Weight:
+    """The weight as a runtime sees it: the float values of its integers."""
+    return weight_to_int8(weight, scales).astype(np.float32) * channelwise(scales, weight.ndim)
+
+
+def value_scale(low: float, high: float) -> ValueScale:
+    """The int8 form that holds the range [low, high], widened to have 0 in it, which it stores exactly."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32(max(high - low, 1e-8) / (HIGHEST - LOWEST)))
+    return ValueScale(scale, int(np.clip(round(LOWEST - low / scale), LOWEST, HIGHEST)))

@@ -1,0 +1,175 @@
+"""Arithmetic in int8: the file is what was simulated, all that can be is integer, and limits decide what is not."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgeeff import parity, registry
+from edgeeff.calibration import Calibration
+from edgeeff.convert import Network, convert
+from edgeeff.converters import quantize, trace
+from edgeeff.converters._execute import Executor
+from edgeeff.converters._integer_plan import integer_nodes
+from edgeeff.converters._ranges import METHODS, Histogram, observe
+from edgeeff.converters._sensitivity import noise_shares
+from edgeeff.errors import ConversionError, UsageError
+from edgeeff.graph import Graph
+from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.quantization import SIGMOID, Quantization
+
+SCHEMA = importlib.import_module("ai_edge_litert.schema_py_generated")
+TFLITE = registry.converter("tflite")
+LITERT = registry.runtime("litert")
+SIDE = 32
+
+
+class Block(nn.Module):
+    """What an EfficientNet is made of, with one value of wide range, as a trained one has them."""
+
+    def __init__(self, outlier: float) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.SiLU())
+        self.depthwise = nn.Sequential(nn.Conv2d(32, 32, 5, padding=2, groups=32), nn.SiLU())
+        self.excite = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(32, 8, 1), nn.SiLU(), nn.Conv2d(8, 32, 1))
+        self.project = nn.Conv2d(32, 32, 1)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 64))
+        with torch.no_grad():  # one channel far above the others, taken back by what reads it
+            self.stem[0].weight[0] *= outlier
+            self.depthwise[0].weight[0] /= outlier
+            self.project.weight[:, 0] /= outlier
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        y = self.depthwise(x)
+        y = self.project(y * torch.sigmoid(self.excite(y)))
+        return self.head(y + y * torch.sigmoid(y))
+
+
+def made(outlier: float) -> Network:
+    torch.manual_seed(0)
+    inputs = noise([(1, 3, SIDE, SIDE)])
+    traced = trace(Block(outlier).eval(), [torch.from_numpy(inputs[0])], name="block")
+    return Network("block", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", False, 1)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return made(1)
+
+
+@pytest.fixture(scope="module")
+def images() -> Calibration:
+    pixels = np.random.default_rng(0).standard_normal((16, 3, SIDE, SIDE)).astype(np.float32)
+    return Calibration(pixels[:12], pixels[12:], "noise")
+
+
+def operators(path: Path) -> list[tuple[str, set[int]]]:
+    """Each operator's name and the types of its inputs and outputs."""
+    names = {code: name for name, code in vars(SCHEMA.BuiltinOperator).items() if isinstance(code, int)}
+    model = SCHEMA.ModelT.InitFromPackedBuf(path.read_bytes())
+    graph = model.subgraphs[0]
+    return [
+        (
+            names[model.operatorCodes[op.opcodeIndex].builtinCode],
+            {graph.tensors[i].type for i in [op.inputs[0], *op.outputs]},
+        )
+        for op in graph.operators
+    ]
+
+
+def test_everything_between_the_ends_is_integer_and_as_simulated(network, images, tmp_path):
+    quantised = quantize(network, "int8", images)
+    (expected,) = Executor(quantised.graph).run([torch.from_numpy(images.held_out)])
+    path = tmp_path / "block.tflite"
+    TFLITE.write(quantised.graph, path, precision="int8", metadata={})
+    outputs, defects = LITERT.check(path, [TFLITE.layout(images.held_out)])
+    assert not defects
+    assert parity.sqnr_db([expected.numpy()], outputs) > 30
+    assert parity.sqnr_db(quantised.outputs, outputs) > 20
+    (first, _), *middle, (last, _) = operators(path)
+    assert (first, last) == ("QUANTIZE", "DEQUANTIZE")
+    assert all(types == {SCHEMA.TensorType.INT8} for _, types in middle)
+    assert TFLITE.inspect(path).precision == "int8"
+
+
+def test_a_limit_keeps_what_does_the_damage_in_float(images, tmp_path):
+    network = made(300)
+    plain = quantize(network, "int8", images)
+    assert plain.graph.quantization.integer == integer_nodes(network.graph)
+    before = parity.sqnr_db(
+        plain.outputs, [x.numpy() for x in Executor(plain.graph).run([torch.from_numpy(images.held_out)])]
+    )
+    limit = before + 6
+
+    def mixed(network: Network, precision: str) -> Network:
+        return quantize(network, precision, images, limit)
+
+    target = (TFLITE, LITERT, "int8")
+    (artifact,) = convert(network, [target], tmp_path, quantize=mixed, min_sqnr_db=limit)
+    assert artifact.parity.sqnr_db >= limit
+    assert any("in float: range" in note for note in artifact.notes)
+    kinds = [types for _, types in operators(artifact.path)]
+    assert {SCHEMA.TensorType.INT8} in kinds
+    assert {SCHEMA.TensorType.FLOAT32} in kinds
+
+
+def test_a_limit_that_nothing_reaches_keeps_no_file(network, images, tmp_path):
+    def mixed(network: Network, precision: str) -> Network:
+        return quantize(network, precision, images, 200)
+
+    with pytest.raises(ConversionError, match="the limit is 200 dB") as caught:
+        list(convert(network, [(TFLITE, LITERT, "int8")], tmp_path, quantize=mixed, min_sqnr_db=200))
+    assert caught.value.exit_code == 6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_without_images_says_what_it_needs(network):
+    with pytest.raises(UsageError, match="needs --calibration DIR"):
+        quantize(network, "int8", None)
+
+
+def test_ranges_follow_their_method():
+    counts = np.zeros(2048)
+    counts[:1024] = 1000  # 0 .. 5, even
+    counts[-1] = 1  # and one at 10
+    histogram = Histogram(0.0, 10.0, counts)
+    span = {name: 255 * choose(histogram).scale for name, choose in METHODS.items()}
+    assert span["min-max"] == pytest.approx(10, rel=1e-3)
+    assert span["p99.9"] == pytest.approx(5, rel=0.01)
+    assert 5 <= span["least error"] < 6
+
+
+def test_values_that_are_no_numbers_are_named(network):
+    with pytest.raises(ConversionError, match="not finite"):
+        observe(network.graph, np.full((2, 3, SIDE, SIDE), np.nan, np.float32))
+
+
+def test_estimated_noise_is_the_noise_that_a_value_makes_alone(network, images):
+    full = quantize(network, "int8", images).graph.quantization
+    (expected,) = Executor(network.graph).run([torch.from_numpy(images.images)])
+    noise = noise_shares(network.graph, full, torch.from_numpy(images.images))
+    for node in network.graph.nodes:
+        if full.values[node.name] == SIGMOID:
+            continue
+        alone = Quantization({}, full.values, frozenset())
+        given = _with_one_rounded(network.graph, alone, node.name, torch.from_numpy(images.images))
+        exact = 10 ** (-parity.sqnr_db([expected.numpy()], [given]) / 10)
+        assert noise[node.name] == pytest.approx(exact, rel=0.6)
+
+
+def _with_one_rounded(graph: Graph, quantization: Quantization, name: str, images: torch.Tensor) -> np.ndarray:
+    from edgeeff.converters._execute import as_int8
+
+    executor = Executor(graph)
+    values = {next(iter(graph.inputs)): images}
+    with torch.no_grad():
+        for node in graph.nodes:
+            value = executor.step(node, values)
+            values[node.name] = as_int8(value, quantization.values[name]) if node.name == name else value
+    return values[graph.outputs[0]].numpy()
