@@ -141,7 +141,7 @@ def test_a_closed_stderr_takes_no_message_into_the_file(folder: Path, tmp_path: 
 @pytest.mark.parametrize("line", ["tracing", "launch 1"])
 def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number: int, line: str) -> None:
     arguments = {
-        "tracing": ["convert", "--variant", "b0", "--weights", "random", "--out", str(tmp_path)],
+        "tracing": ["convert", "--variant", "b5", "--weights", "random", "--out", str(tmp_path)],
         "launch 1": [
             "bench",
             "small.tflite",
@@ -158,7 +158,7 @@ def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number:
         assert process.stderr is not None
         while line not in (text := process.stderr.readline()):
             assert text
-        time.sleep(0.3)  # into the middle of the next launch, or of the work
+        time.sleep(0.3)  # into the middle of the next launch, or of the work (b5 takes ten times as long)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
