@@ -6,7 +6,6 @@ in the centre: the usual evaluation of ImageNet networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,9 +108,3 @@ def _crop(image: Any, resolution: int) -> Any:
     left, top = (width - resolution) // 2, (height - resolution) // 2
     box = (left, top, left + resolution, top + resolution)
     return image.resize((width, height), _pillow().Resampling.BICUBIC).crop(box)
-
-
-def batches(images: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
-    """The images, at most `size` at a time."""
-    for start in range(0, len(images), size):
-        yield images[start : start + size]

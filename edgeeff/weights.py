@@ -43,7 +43,6 @@ class LoadedWeights:
     padding: str
     bn_eps: float
     label: str
-    trained: bool
     sha256: str | None = None
     normalisation: Normalisation | None = None
     labels: str | None = None
@@ -94,7 +93,6 @@ def random(
         padding=padding or "same",
         bn_eps=TF_EPS,
         label=f"random(seed={SEED})",
-        trained=False,
         notes=notes,
     )
 
@@ -134,7 +132,6 @@ def from_file(
         padding=how.padding,
         bn_eps=how.bn_eps,
         label=label,
-        trained=True,
         sha256=sha256_of(path),
         normalisation=how.normalisation,
         labels=IMAGENET_LABELS if found_classes == IMAGENET_CLASSES else None,

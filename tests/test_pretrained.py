@@ -64,7 +64,7 @@ def test_lite0_is_found_in_its_package() -> None:
 def test_auto_falls_back_to_random_loudly() -> None:
     variant, family = member("lite0")
     found = load(variant, family, "auto", classes=10, padding=None)  # the trained ones have 1000
-    assert (found.label, found.trained, found.classes) == ("random(seed=0)", False, 10)
+    assert (found.label, found.classes) == ("random(seed=0)", 10)
     assert found.notes[0].startswith("RANDOM weights: ")
 
 

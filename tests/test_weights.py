@@ -77,7 +77,7 @@ def test_every_layout_gives_the_same_network(tmp_path: Path, name: str, layout: 
     state = made(name)
     found = loaded(name, save(foreign(name, layout, state), tmp_path / "w.pth"), padding="same")
     assert_equal(found.state_dict, state)
-    assert (found.classes, found.labels, found.trained) == (1000, IMAGENET_LABELS, True)
+    assert (found.classes, found.labels) == (1000, IMAGENET_LABELS)
     assert found.label == "file(w.pth)"
     variant, family = member(name)
     module = family.build(variant, classes=found.classes, padding=found.padding, bn_eps=found.bn_eps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +27,11 @@ class ScalingOptions:
     alpha: float | None
     beta: float | None
     gamma: float | None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the user said anything of scaling."""
+        return any(value is not None for value in astuple(self))
 
     def apply(self, base: Variant, family: ModelFamily) -> tuple[Variant, ModelFamily]:
         """The base variant, scaled as the options say; the base itself where they say nothing."""

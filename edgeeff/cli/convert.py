@@ -95,6 +95,8 @@ def convert(
     # Threads of torch that wait for each other spin by default: on a busy machine B7 costs twice the CPU time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _require_one_source(variants, module, inputs)
+    if module is not None:
+        _refuse_with_module(weights, padding, classes, scaling)
     targets = _targets(formats, precisions)
     _require_use(precisions, calibration, min_sqnr_db)
     if module is not None:
@@ -137,6 +139,14 @@ def _require_one_source(variants: Sequence[str], module: str | None, inputs: Seq
         raise UsageError("--module needs the shape of its input", "for example --input 1x3x224x224")
     if module is None and inputs:
         raise UsageError("--input goes with --module; a variant's input is square", "use --resolution PIXELS")
+
+
+def _refuse_with_module(weights: str, padding: str | None, classes: int | None, scaling: ScalingOptions) -> None:
+    """Refuses the options of a variant where the user's own code makes the network."""
+    given = {"--weights": weights != "auto", "--padding": padding, "--classes": classes, "scaling": scaling.is_given}
+    wrong = [option for option, value in given.items() if value]
+    if wrong:
+        raise UsageError(f"{' and '.join(wrong)} cannot go with --module", "let its own code make the network so")
 
 
 def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_db: float | None) -> None:
@@ -198,12 +208,13 @@ def _convert_all(
     def quantize_network(network: Network, precision: str) -> Network:
         from edgeeff.converters import quantize
 
-        made = quantize(network, precision, _images(network, calibration), min_sqnr_db)
+        made = quantize(network, precision, images, min_sqnr_db)
         for note in made.notes[len(network.notes) :]:
             say(f"{network.name} {precision}: {note}")
         return made
 
     for network in networks:
+        images = _images(network, calibration)
         yield from convert_network(
             network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db
         )

@@ -118,6 +118,8 @@ def test_any_scaling_converts(tmp_path: Path) -> None:
         (["convert", "--variant", "b0", "--phi", "1", "--width", "2"], 2, ["--phi"]),
         (["convert", "--variant", "b0", "--module", "mynet:small"], 2, ["--module"]),
         (["convert", "--module", "mynet:small"], 2, ["--input"]),
+        (["convert", "--module", "mynet:small", "--input", "1x3x8x8", "--width", "2"], 2, ["scaling cannot go with"]),
+        (["convert", "--module", "mynet:small", "--input", "1x3x8x8", "--weights", "x"], 2, ["--weights cannot go"]),
         (["convert", "--module", "mynet:small", "--input", "224"], 2, ["1x3x224x224"]),
         (["convert", "--module", "mynet", "--input", "1x3x32x32"], 2, ["package.module:function"]),
         (["convert", "--module", "nonet:small", "--input", "1x3x32x32"], 2, ["nonet"]),
