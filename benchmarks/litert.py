@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import ConversionError, MissingExtraError, UsageError
-from edgeeff.protocols import Runtime
+from edgeeff.protocols import Device, InstalledRunner, Runner
 
+from ._python import python_runner
 from ._runner import litert_delegation
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ class LitertRuntime:
 
     name = "litert"
     formats = ("tflite",)
-    runner = Path(__file__).with_name("_runner.py")
+    kinds = ("host", "linux")
 
     def version(self) -> str:
         package = import_module(_module().__name__.partition(".")[0])
         return str(package.__version__)
+
+    def install(self, device: Device, file: Path | None) -> InstalledRunner:
+        return python_runner(self.name, device, file)
 
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
         try:
@@ -135,4 +139,4 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-ADAPTER: Runtime = LitertRuntime()
+ADAPTER: Runner = LitertRuntime()

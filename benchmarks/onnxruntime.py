@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.protocols import Runtime
+from edgeeff.protocols import Device, InstalledRunner, Runner
+
+from ._python import python_runner
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array
@@ -18,10 +20,13 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     formats = ("onnx",)
-    runner = Path(__file__).with_name("_runner.py")
+    kinds = ("host", "linux")
 
     def version(self) -> str:
         return str(_module().__version__)
+
+    def install(self, device: Device, file: Path | None) -> InstalledRunner:
+        return python_runner(self.name, device, file)
 
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
         onnxruntime = _module()
@@ -45,4 +50,4 @@ def _module() -> Any:
     return onnxruntime
 
 
-ADAPTER: Runtime = OnnxRuntime()
+ADAPTER: Runner = OnnxRuntime()

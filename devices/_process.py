@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edgeeff.errors import DeviceError, MeasurementError
@@ -21,11 +21,43 @@ LINE_BYTES = 1 << 24
 """The longest line; some 800,000 samples. A program that exceeds it is broken."""
 
 
-def run_lines(argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
+class Tail:
+    """Standard error as it comes: its end is kept for an error's text, its lines go to who asked for them."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._end = bytearray()
+        self._pending = bytearray()
+        self._on_line = on_line
+
+    def feed(self, block: bytes) -> None:
+        self._end[:] = (self._end + block)[-TAIL_BYTES:]
+        if self._on_line is None:
+            return
+        *complete, rest = bytes(self._pending + block).split(b"\n")
+        for line in complete:
+            self._on_line(line.decode(errors="replace"))
+        self._pending[:] = rest[-LINE_BYTES:]
+
+    def end(self) -> None:
+        """The last line may have no end."""
+        if self._on_line is not None and self._pending:
+            self._on_line(self._pending.decode(errors="replace"))
+            self._pending.clear()
+
+    def text(self) -> str:
+        return self._end.decode(errors="replace").strip()
+
+
+def run_lines(
+    argv: Sequence[str], *, stdin: str, timeout_s: float, on_stderr: Callable[[str], None] | None = None
+) -> Iterator[str]:
     """Runs a program and yields the lines of its standard output as they come.
 
     Its whole process group is killed when the deadline passes, and whenever the caller stops reading: close the
     iterator (contextlib.closing) to be sure of that on every way out.
+
+    Args:
+        on_stderr: gets each line of standard error as it comes.
 
     Raises:
         DeviceError: the program cannot be started.
@@ -33,7 +65,7 @@ def run_lines(argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[
     """
     deadline = time.monotonic() + timeout_s
     name = Path(argv[1] if len(argv) > 1 else argv[0]).name
-    tail = bytearray()
+    tail = Tail(on_stderr)
     # From a file, so that a program that does not read its input cannot block us.
     with tempfile.TemporaryFile() as given:
         given.write(stdin.encode())
@@ -44,13 +76,13 @@ def run_lines(argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[
             code = process.wait(max(0.0, deadline - time.monotonic()))
         except (subprocess.TimeoutExpired, TimeoutError):
             message = f"{name} did not finish within {timeout_s:g} s and was killed"
-            raise MeasurementError(message, _text(tail)) from None
+            raise MeasurementError(message, tail.text()) from None
         finally:
             _kill_group(process)
     if code < 0:
-        raise MeasurementError(f"{name} was killed by {_signal_name(-code)}", _text(tail))
+        raise MeasurementError(f"{name} was killed by {_signal_name(-code)}", tail.text())
     if code > 0:
-        raise MeasurementError(f"{name} ended with exit code {code}", _text(tail))
+        raise MeasurementError(f"{name} ended with exit code {code}", tail.text())
 
 
 def _start(argv: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
@@ -63,7 +95,7 @@ def _start(argv: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
         raise DeviceError(f"cannot start {argv[0]}: {error.strerror}") from error
 
 
-def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: bytearray) -> Iterator[str]:
+def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: Tail) -> Iterator[str]:
     """Reads both pipes as they fill, so that neither can block the program; keeps the end of standard error."""
     assert process.stdout is not None and process.stderr is not None
     pending = bytearray()
@@ -79,7 +111,7 @@ def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: b
                 if not block:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is process.stderr:
-                    tail[:] = (tail + block)[-TAIL_BYTES:]
+                    tail.feed(block)
                 else:
                     *complete, rest = block.split(b"\n")
                     for end in complete:
@@ -87,7 +119,8 @@ def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: b
                         pending.clear()
                     pending += rest
             if len(pending) > LINE_BYTES:
-                raise MeasurementError(f"{name} wrote a line longer than {LINE_BYTES >> 20} MB", _text(tail))
+                raise MeasurementError(f"{name} wrote a line longer than {LINE_BYTES >> 20} MB", tail.text())
+    tail.end()
     if pending:
         yield pending.decode(errors="replace")
 
@@ -107,7 +140,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _text(tail: bytearray) -> str:
-    return tail.decode(errors="replace").strip()

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from edgeeff.protocols import Device
-from edgeeff.values import DeviceInfo, DeviceState
+from edgeeff.errors import DeviceError
+from edgeeff.protocols import Device, Transport
+from edgeeff.values import Connected, DeviceInfo, DeviceProfile, DeviceState, Target
 
+from ._closing import Closing
 from ._linux import cpu_count, cpu_model, memory_bytes, read_state, system_name
 from ._process import run_lines
 
+HOST = DeviceProfile("host", "this machine", "host", "host", runners={"tflite": "litert", "onnx": "onnxruntime"})
+"""Where there is no catalog to ask."""
 
-class HostDevice:
+
+class HostDevice(Closing):
     """The machine that edgeeff runs on; files are used where they are."""
 
-    name = "host"
-    accelerators = ("cpu",)
+    def __init__(self, name: str = "host", profile: DeviceProfile = HOST) -> None:
+        self.name = name
+        self.profile = profile
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._written = 0
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(
@@ -35,14 +45,51 @@ class HostDevice:
     def state(self) -> DeviceState:
         return read_state()
 
-    def push(self, path: Path) -> str:
+    def push(self, path: Path, *, executable: bool = False) -> str:
         return str(path.resolve())
+
+    def pull(self, remote: str, path: Path) -> None:
+        try:
+            shutil.copyfile(remote, path)
+        except OSError as error:
+            raise DeviceError(f"cannot read {remote}: {(error.strerror or str(error)).lower()}") from error
+
+    def scratch(self, suffix: str) -> str:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="edgeeff-")
+        self._written += 1
+        return str(Path(self._scratch.name) / f"{self._written}{suffix}")
 
     def python(self) -> Sequence[str]:
         return (sys.executable,)
 
-    def run(self, argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
-        return run_lines(argv, stdin=stdin, timeout_s=timeout_s)
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout_s: float,
+        on_stderr: Callable[[str], None] | None = None,
+    ) -> Iterator[str]:
+        return run_lines(argv, stdin=stdin, timeout_s=timeout_s, on_stderr=on_stderr)
+
+    def close(self) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
 
-ADAPTER: Device = HostDevice()
+class HostTransport:
+    """This machine is always connected."""
+
+    name = "host"
+
+    def discover(self, addresses: Sequence[str]) -> Sequence[Connected]:
+        properties = {"model": cpu_model() or "", "abi": platform.machine(), "os": system_name() or ""}
+        return [Connected(self.name, "localhost", "ready", properties)]
+
+    def open(self, target: Target) -> Device:
+        return HostDevice(target.name, target.profile)
+
+
+ADAPTER: Transport = HostTransport()

@@ -13,8 +13,8 @@ from edgeeff.errors import MissingExtraError, UsageError, unknown_name
 from edgeeff.files import sha256_of
 from edgeeff.harness import Policy
 from edgeeff.launch import Case
-from edgeeff.protocols import Device, Runtime
-from edgeeff.values import DeviceInfo, FileSummary, Measurement
+from edgeeff.protocols import Device, Runner, Runtime
+from edgeeff.values import DeviceInfo, DeviceProfile, FileSummary, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Wanted:
     """How files are to be timed.
 
     Args:
-        runtimes: by name; empty takes the default one of each format.
+        runtimes: by name; empty takes the device's for each format.
+        runner_file: the user's own runner.
         shapes: input name -> shape, for inputs that a file leaves open.
     """
 
@@ -30,6 +31,7 @@ class Wanted:
     runtimes: Sequence[str] = ()
     threads: Sequence[int] = (1,)
     accelerator: str = "cpu"
+    runner_file: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     policy: Policy = field(default_factory=Policy)
@@ -43,26 +45,26 @@ def build_cases(paths: Sequence[Path], device: Device, wanted: Wanted) -> list[C
             accelerator.
         MissingExtraError: a runtime is not installed on this machine, where it is to be used.
     """
-    if wanted.accelerator not in device.accelerators:
-        raise unknown_name(f"accelerator of {device.name}", wanted.accelerator, device.accelerators)
+    if wanted.accelerator not in device.profile.accelerators:
+        raise unknown_name(f"accelerator of {device.name}", wanted.accelerator, device.profile.accelerators)
     info = device.info()
     cases: list[Case] = []
     for path in dict.fromkeys(paths):
         common = _measurement(path, info, wanted)
-        for runtime in _runtimes(path, common.format, wanted.runtimes):
-            if info.kind == "host":
-                runtime.version()
+        for runner in _runners(path, common.format, wanted.runtimes, device.profile):
+            if info.kind == "host" and isinstance(runner, Runtime):
+                runner.version()
             for threads in dict.fromkeys(wanted.threads):
                 name = f"{wanted.session}-{len(cases)}"
-                measurement = replace(common, id=name, runtime=runtime.name, threads=threads)
-                cases.append(Case(measurement, path, runtime, wanted.shapes))
+                measurement = replace(common, id=name, runtime=runner.name, threads=threads)
+                cases.append(Case(measurement, path, runner, wanted.shapes, wanted.runner_file))
     return cases
 
 
 def model_files(folder: Path, runtimes: Sequence[str]) -> list[Path]:
     """The model files of a folder that one of these runtimes runs, or any runtime where none is named."""
-    chosen = [registry.runtime(name) for name in runtimes] or registry.runtimes().values()
-    suffixes = {f".{name}" for runtime in chosen for name in runtime.formats}
+    chosen = [registry.runner(name) for name in runtimes] or registry.runners().values()
+    suffixes = {f".{name}" for runner in chosen for name in runner.formats}
     return sorted(p for p in folder.glob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
 
 
@@ -128,14 +130,23 @@ def _settings(wanted: Wanted) -> dict[str, str]:
     return {name: str(value) for name, value in {**policy, **launch}.items()} | shapes
 
 
-def _runtimes(path: Path, format_name: str, names: Sequence[str]) -> Iterator[Runtime]:
-    if not names:
-        yield registry.runtime_for(format_name)
+def _runners(path: Path, format_name: str, names: Sequence[str], profile: DeviceProfile) -> Iterator[Runner]:
+    """Those that were asked for, or the one that the device's profile names for the format."""
+    able = registry.runners_for(format_name, profile.kind)
+    usual = profile.runners.get(format_name)
+    if not names and usual is not None:
+        yield registry.runner(usual)
         return
-    fitting = [r for r in map(registry.runtime, dict.fromkeys(names)) if format_name in r.formats]
+    if not able:
+        raise UsageError(f"nothing here times {format_name} files on {profile.title}", "convert it to another format")
+    if not names:
+        yield next(iter(able.values()))
+        return
+    asked = [registry.runner(name) for name in dict.fromkeys(names)]
+    fitting = [runner for runner in asked if runner.name in able]
     if not fitting:
-        able = [runtime.name for runtime in registry.runtimes().values() if format_name in runtime.formats]
         raise UsageError(
-            f"{' and '.join(names)} cannot run {path}: it is {format_name}", f"take --runtime {' or '.join(able)}"
+            f"{' and '.join(names)} cannot run {path} on {profile.name}: it is {format_name}",
+            f"take --runtime {' or '.join(able)}",
         )
     yield from fitting

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeeff import stats
-from edgeeff.launch import Case, LaunchPolicy, Pushed, push, run_launch
+from edgeeff.commands import LaunchPolicy
+from edgeeff.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device
 from edgeeff.values import Launch, Measurement
 

@@ -6,16 +6,28 @@ package that is missing raises `errors.MissingExtraError` there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgeeff.commands import Command, Output, Request
     from edgeeff.graph import Graph
-    from edgeeff.values import DeviceInfo, DeviceState, FileSummary, Variant, WeightsSource
+    from edgeeff.values import (
+        Connected,
+        DeviceInfo,
+        DeviceProfile,
+        DeviceState,
+        FileSummary,
+        Launch,
+        Target,
+        Variant,
+        WeightsSource,
+    )
 
     Array = NDArray[np.generic]
 
@@ -92,20 +104,51 @@ class Converter(Protocol):
 
 
 @runtime_checkable
+class InstalledRunner(Protocol):
+    """A runner that is on a device: makes the command of a launch, and reads what it gave."""
+
+    def command(self, request: Request) -> Command:
+        """What is run for one launch."""
+
+    def parse(self, output: Output) -> Launch:
+        """What it says. A run that failed, or whose output makes no sense, is a launch with an error."""
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """What times a file on a device, each launch in a process of its own."""
+
+    @property
+    def name(self) -> str:
+        """For example "litert" or "benchmark_model"; it is the `runtime` of a measurement."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that it times, for example ("tflite",)."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of device that it runs on: "host", "linux", "android"."""
+
+    def install(self, device: Device, file: Path | None) -> InstalledRunner:
+        """Brings it onto the device.
+
+        Args:
+            file: the user's own runner (--runner); None takes the usual one.
+
+        Raises:
+            UsageError: there is none, or the user's own is not one.
+            DeviceError: it cannot be brought there or does not run there.
+        """
+
+
+@runtime_checkable
 class Runtime(Protocol):
-    """What runs a file: in this process for its outputs, or by a runner on a device for its latency."""
+    """What runs a file in this process, for its outputs."""
 
     @property
     def name(self) -> str:
         """For example "onnxruntime"."""
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """The formats that it runs, for example ("onnx",)."""
-
-    @property
-    def runner(self) -> Path:
-        """The single-file Python runner that is pushed to the device."""
 
     def version(self) -> str:
         """The version that is installed here.
@@ -127,16 +170,44 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
+class Transport(Protocol):
+    """A way to reach devices: one file of devices/."""
+
+    @property
+    def name(self) -> str:
+        """ "host", "adb" or "ssh"; also the scheme of an address such as adb:SERIAL."""
+
+    def discover(self, addresses: Sequence[str]) -> Sequence[Connected]:
+        """What is connected, usable or not. None of it is an error: what is wrong is in `state` and `cure`.
+
+        Args:
+            addresses: to look at as well, for a transport that does not see by itself what is there (SSH): those
+                of the user's own device files and of the command line.
+
+        Raises:
+            MissingExtraError: the transport's package is not installed.
+            DeviceError: the transport itself does not work (no adb server can be started, say).
+        """
+
+    def open(self, target: Target) -> Device:
+        """Connects to a device that `discover` found.
+
+        Raises:
+            DeviceError: it is gone, or does not let us in.
+        """
+
+
+@runtime_checkable
 class Device(Protocol):
-    """Where a runner is launched."""
+    """A device that is open: where runners are launched. A context, which closes it."""
 
     @property
     def name(self) -> str:
         """As the user calls it, for example "host"."""
 
     @property
-    def accelerators(self) -> tuple[str, ...]:
-        """For example ("cpu",)."""
+    def profile(self) -> DeviceProfile:
+        """What the catalog knows of it."""
 
     def info(self) -> DeviceInfo:
         """What the device is."""
@@ -144,17 +215,54 @@ class Device(Protocol):
     def state(self) -> DeviceState:
         """In which condition it is now; what cannot be read is None."""
 
-    def push(self, path: Path) -> str:
-        """Makes a file available there, by its content hash; returns the path on the device."""
+    def push(self, path: Path, *, executable: bool = False) -> str:
+        """Makes a file available there, by its content hash; returns the path on the device.
+
+        Raises:
+            DeviceError: no space (with what is needed and free), a read-only folder, the device was lost.
+        """
+
+    def pull(self, remote: str, path: Path) -> None:
+        """Fetches a file from there.
+
+        Raises:
+            DeviceError: there is no such file, or the device was lost.
+        """
+
+    def scratch(self, suffix: str) -> str:
+        """A path that is not in use there, for what a runner writes; removed when the device is closed."""
 
     def python(self) -> Sequence[str]:
-        """The argument list that starts a Python interpreter there."""
+        """The argument list that starts a Python interpreter there.
 
-    def run(self, argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
+        Raises:
+            DeviceError: there is none.
+        """
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout_s: float,
+        on_stderr: Callable[[str], None] | None = None,
+    ) -> Iterator[str]:
         """Runs a program there and yields the lines of its standard output as they come.
+
+        Args:
+            on_stderr: gets each line of standard error as it comes.
 
         Raises:
             DeviceError: the device was lost.
             MeasurementError: the program failed or exceeded timeout_s; it was killed, and the error
                 keeps the exit code and the end of its standard error.
         """
+
+    def close(self) -> None:
+        """Ends the connection and removes what was only for this session. May be called twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

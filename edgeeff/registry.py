@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import Any, cast
 
 from edgeeff.errors import EdgeeffError, UsageError, unknown_name
-from edgeeff.protocols import Converter, Device, ModelFamily, Runtime
+from edgeeff.protocols import Converter, ModelFamily, Runner, Runtime, Transport
 
 GROUPS: dict[str, Any] = {
     "models": ModelFamily,
     "converters": Converter,
-    "benchmarks": Runtime,
-    "devices": Device,
+    "benchmarks": Runner,
+    "devices": Transport,
 }
 
 
@@ -80,29 +80,34 @@ def converters() -> dict[str, Converter]:
     return cast("dict[str, Converter]", dict(_load("converters")[0]))
 
 
-def runtimes() -> dict[str, Runtime]:
-    return cast("dict[str, Runtime]", dict(_load("benchmarks")[0]))
+def runners() -> dict[str, Runner]:
+    return cast("dict[str, Runner]", dict(_load("benchmarks")[0]))
 
 
-def devices() -> dict[str, Device]:
-    return cast("dict[str, Device]", dict(_load("devices")[0]))
+def transports() -> dict[str, Transport]:
+    return cast("dict[str, Transport]", dict(_load("devices")[0]))
 
 
 def converter(name: str) -> Converter:
     return cast(Converter, _get("converters", "format", name))
 
 
+def runner(name: str) -> Runner:
+    return cast(Runner, _get("benchmarks", "runtime", name))
+
+
 def runtime(name: str) -> Runtime:
-    return cast(Runtime, _get("benchmarks", "runtime", name))
+    """What runs files in this process: those of the runners that can."""
+    found = runner(name)
+    if not isinstance(found, Runtime):
+        raise UsageError(f"{name} only times files, and does not give their outputs", "take litert or onnxruntime")
+    return found
 
 
-def device(name: str) -> Device:
-    return cast(Device, _get("devices", "device", name))
+def transport(name: str) -> Transport:
+    return cast(Transport, _get("devices", "transport", name))
 
 
-def runtime_for(format_name: str) -> Runtime:
-    """The default runtime of a format: the first by name that runs it."""
-    for found in runtimes().values():
-        if format_name in found.formats:
-            return found
-    raise unknown_name("format", format_name, {f for r in runtimes().values() for f in r.formats})
+def runners_for(format_name: str, kind: str) -> dict[str, Runner]:
+    """The runners that time a format on a kind of device, by name."""
+    return {name: found for name, found in runners().items() if format_name in found.formats and kind in found.kinds}

@@ -160,6 +160,88 @@ class DeviceInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """A device that a transport sees, usable or not.
+
+    Args:
+        transport: "host", "adb" or "ssh".
+        address: what tells it from others there: a serial, or ssh://user@host:port.
+        state: "ready", or what keeps it from being used: "unauthorized", "offline", "unreachable" ...
+        properties: what the catalog matches on, for example {"manufacturer": "Google", "model": "Pixel 8"}.
+        cure: what makes it usable; empty where it is.
+    """
+
+    transport: str
+    address: str
+    state: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+    cure: str = ""
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class ThermalLimits:
+    """From when on a device counts as too hot to be measured. None: this device has no such figure.
+
+    Args:
+        max_status: Android's thermal status (0 none, 1 light, 2 moderate ...) that is still accepted.
+        max_temperature_c: of the hottest zone, before a launch.
+        cooldown_s: how long to wait, at most, for it to cool before a launch.
+    """
+
+    max_status: int | None = None
+    max_temperature_c: float | None = None
+    cooldown_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProfile:
+    """What the catalog knows of a kind of device.
+
+    Args:
+        kind: "host", "linux" or "android".
+        match: property -> patterns (as in file names, case ignored); one of each property's must fit.
+        runners: format -> the runner that times it there.
+        accelerators: that its runners can use; whether the device has them shows when it is used.
+        cores: "all", "big" (those with the highest clock) or a list such as "4-7".
+        address: of the one device that a user's own file is about.
+        sources: field -> where its value is from.
+        origin: the file that it was read from.
+    """
+
+    name: str
+    title: str
+    kind: str
+    transport: str
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    abi: str | None = None
+    runners: Mapping[str, str] = field(default_factory=dict)
+    accelerators: tuple[str, ...] = ("cpu",)
+    threads: tuple[int, ...] = (1,)
+    cores: str = "all"
+    thermal: ThermalLimits = ThermalLimits()
+    address: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A connected device and what is known of its kind: what a transport opens.
+
+    Args:
+        name: as the user calls it, for example "pixel-8" or "adb:1A2B".
+    """
+
+    name: str
+    connected: Connected
+    profile: DeviceProfile
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceState:
     """In which condition a device is, before and after a launch."""
 

@@ -8,20 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeeff import registry
 from edgeeff.cases import Wanted, build_cases
+from edgeeff.commands import LaunchPolicy
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
 from edgeeff.harness import LaunchDone, Policy, run_session
-from edgeeff.launch import Case, LaunchPolicy
+from edgeeff.launch import Case
+from edgeeff.protocols import Device
+from edgeeff.records import RecordRunner
 from edgeeff.values import DeviceState
-
-if TYPE_CHECKING:
-    from edgeeff.protocols import Array
 
 ANSWER = """
 import json, random, sys
@@ -44,21 +42,16 @@ FAULTS = {
 
 
 @dataclass(frozen=True)
-class ScriptRuntime:
-    """A runtime whose runner is any script."""
+class ScriptRunner:
+    """A runner that is any script."""
 
-    runner: Path
+    script: Path
     name: str = "script"
     formats: tuple[str, ...] = ("tflite",)
+    kinds: tuple[str, ...] = ("host",)
 
-    def version(self) -> str:
-        return "1"
-
-    def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
-        raise NotImplementedError
-
-    def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
-        raise NotImplementedError
+    def install(self, device: Device, file: Path | None) -> RecordRunner:
+        return RecordRunner((*device.python(), device.push(self.script)))
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def make_case(tmp_path: Path, small_tflite: Path):
         runner = tmp_path / f"runner{number}.py"
         runner.write_text(script)
         case = build_cases([small_tflite], HostDevice(), Wanted("test"))[0]
-        return replace(case, measurement=replace(case.measurement, id=str(number)), runtime=ScriptRuntime(runner))
+        return replace(case, measurement=replace(case.measurement, id=str(number)), runner=ScriptRunner(runner))
 
     return make
 
@@ -125,7 +118,7 @@ def test_a_failing_launch_costs_itself_alone(script: str, make_case) -> None:
 
 def test_a_device_that_is_lost_ends_the_session(make_case) -> None:
     class Lost(HostDevice):
-        def run(self, argv: Sequence[str], *, stdin: str, timeout_s: float) -> Iterator[str]:
+        def run(self, argv: Sequence[str], **settings: object) -> Iterator[str]:
             raise DeviceError("the cable was pulled")
 
     with pytest.raises(DeviceError, match="cable"):
@@ -147,7 +140,7 @@ def test_a_launch_across_a_reboot_does_not_count(make_case) -> None:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
 def test_a_real_launch_fills_every_field(runtime: str, small_onnx: Path, small_tflite: Path) -> None:
     path = small_onnx if runtime == "onnxruntime" else small_tflite
-    cases = build_cases([path], registry.device("host"), Wanted("test", [runtime], threads=(2,)))
+    cases = build_cases([path], HostDevice(), Wanted("test", [runtime], threads=(2,)))
     (event,) = session(cases, seconds=1e-9)
     launch = event.launch
     assert launch.error is None

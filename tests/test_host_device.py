@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff import registry
+from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError, MeasurementError
 
-HOST = registry.device("host")
+HOST = HostDevice()
 
 
 def run(script: str, *, stdin: str = "", timeout_s: float = 30) -> list[str]:

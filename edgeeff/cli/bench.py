@@ -71,7 +71,14 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 
 @click.command("bench", short_help="Time model files on a device.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--device", "device_name", default="host", show_default=True, help="Where to run.")
+@click.option(
+    "--device",
+    "device_name",
+    default="host",
+    show_default=True,
+    help="host, a name of the catalog (pixel), adb:SERIAL, ssh://user@host, FILE.toml.",
+)
+@click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--runtime", "runtimes", multiple=True, help="litert, onnxruntime. Repeatable. Default: by format.")
 @click.option("--threads", type=Threads(), default="1", show_default=True, help="One or several numbers: 1,4.")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, or what else the device has.")
@@ -101,6 +108,7 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 def bench(
     files: Sequence[Path],
     device_name: str,
+    serial: str | None,
     runtimes: Sequence[str],
     threads: tuple[int, ...],
     accelerator: str,
@@ -119,19 +127,21 @@ def bench(
     """
     from edgeeff.cases import Wanted, build_cases
     from edgeeff.harness import Policy
+    from edgeeff.targets import resolve
 
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 60")
-    device = registry.device(device_name)
+    (target,) = resolve(device_name, serial=serial)
     policy = Policy(seconds, precision_target)
-    wanted = Wanted(secrets.token_hex(4), runtimes, threads, accelerator, dict(shapes), seed, policy)
-    cases = build_cases(files or _default_files(artifacts, runtimes), device, wanted)
+    wanted = Wanted(secrets.token_hex(4), runtimes, threads, accelerator, shapes=dict(shapes), seed=seed, policy=policy)
     measured: dict[str, Measurement] = {}
     stopped: EdgeeffError | KeyboardInterrupt | None = None
-    try:
-        _measure(cases, device, wanted, out, measured)
-    except (EdgeeffError, KeyboardInterrupt) as error:
-        stopped = error
+    with registry.transport(target.connected.transport).open(target) as device:
+        cases = build_cases(files or _default_files(artifacts, runtimes), device, wanted)
+        try:
+            _measure(cases, device, wanted, out, measured)
+        except (EdgeeffError, KeyboardInterrupt) as error:
+            stopped = error
     shown = [measured[case.measurement.id] for case in cases if case.measurement.id in measured]
     if shown:
         _show(shown, as_json)

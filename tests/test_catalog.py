@@ -1,0 +1,96 @@
+"""Device files: edgeeff's own, the user's, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeeff import registry
+from edgeeff.catalog import best_fit, fits, load_catalog, load_profile, user_folder
+from edgeeff.errors import UsageError
+
+CATALOG = load_catalog(Path("/nowhere"))
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_profile_names_what_is_there(name: str) -> None:
+    profile = CATALOG[name]
+    assert profile.transport in registry.transports() or profile.transport in ("adb", "ssh")
+    for format_name, runner in profile.runners.items():
+        assert format_name in registry.converters()
+        if runner in registry.runners():
+            assert runner in registry.runners_for(format_name, profile.kind)
+    assert "cpu" in profile.accelerators
+    assert profile.match or profile.name in ("android", "linux")
+
+
+def test_the_users_file_wins_and_takes_the_rest_from_another(tmp_path: Path) -> None:
+    written(tmp_path, "rack.toml", 'like = "linux"\naddress = "ssh://pi@10.0.0.7"\nthreads = [4]')
+    written(tmp_path, "linux.toml", 'kind = "linux"\ntitle = "ours"')
+    catalog = load_catalog(tmp_path)
+    assert catalog["linux"].title == "ours"
+    rack = catalog["rack"]
+    assert (rack.title, rack.threads, rack.transport, rack.kind) == ("ours", (4,), "ssh", "linux")
+    assert rack.address == "ssh://pi@10.0.0.7"
+
+
+def test_a_file_anywhere(tmp_path: Path) -> None:
+    path = written(tmp_path, "bench phone.toml", 'like = "android"\n[match]\nmodel = "X*"\n[thermal]\nmax_status = 1')
+    profile = load_profile(path, CATALOG)
+    assert profile.name == "bench phone"
+    assert profile.thermal.max_status == 1
+    assert fits(profile, {"model": "xyz"}) and not fits(profile, {"model": "yx"}) and not fits(profile, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind = ", "not TOML"),
+        ("\udcff", "not TOML"),
+        ('title = "x"', "unknown kind"),
+        ('kind = "adnroid"', "did you mean android"),
+        ('kind = "linux"\nthread = [1]', "did you mean threads"),
+        ('kind = "linux"\nthreads = "1"', "'threads' cannot be '1'"),
+        ('kind = "linux"\nthermal = 5', "ThermalLimits"),
+        ('like = "linus"', "did you mean linux"),
+        ("like = 5", "`like` is not a name"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_file(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    for load in (lambda: load_profile(path, CATALOG), lambda: load_catalog(tmp_path)):
+        with pytest.raises(UsageError) as caught:
+            load()
+        assert str(path) in caught.value.message and message in caught.value.message
+
+
+def test_profiles_like_one_another_in_a_circle(tmp_path: Path) -> None:
+    written(tmp_path, "a.toml", 'like = "b"')
+    written(tmp_path, "b.toml", 'like = "a"')
+    with pytest.raises(UsageError, match="circle"):
+        load_catalog(tmp_path)
+
+
+def test_the_nearest_profile_fits_best(tmp_path: Path) -> None:
+    written(tmp_path, "any.toml", 'like = "android"\n[match]\nmodel = "Q*"')
+    written(tmp_path, "q8.toml", 'like = "android"\n[match]\nmodel = "Q 8"')
+    catalog = load_catalog(tmp_path)
+    for model, name in (("Q 8", "q8"), ("Q 9", "any")):
+        found = best_fit(catalog, "adb", {"model": model})
+        assert found is not None and found.name == name
+    assert best_fit(catalog, "ssh", {"model": "Q 8"}) is None
+
+
+def test_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert user_folder() == tmp_path / "edgeeff" / "devices"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert user_folder() == Path.home() / ".config" / "edgeeff" / "devices"
