@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import ConversionError, MissingExtraError, UsageError
-from edgeeff.protocols import Device, InstalledRunner, Runner
+from edgeeff.protocols import Device, InstalledRunner, Runner, Session
 
+from ._litert_session import LitertSession, first_line
 from ._python import python_runner
 from ._runner import litert_delegation
 
@@ -44,17 +45,17 @@ class LitertRuntime:
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)
 
+    def open(self, path: Path, threads: int | None = None) -> Session:
+        return _open(path, threads)
+
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
-        try:
-            return _run(_interpreter(path), inputs)
-        except (ValueError, RuntimeError) as error:
-            raise UsageError(f"{path}: LiteRT cannot run it: {_first_line(error)}") from error
+        return _open(path)(inputs)
 
     def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
         try:
             outputs, defects = _run_and_check(path, inputs)
         except (ValueError, RuntimeError) as error:
-            raise ConversionError(f"LiteRT cannot run the written file: {_first_line(error)}") from error
+            raise ConversionError(f"LiteRT cannot run the written file: {first_line(error)}") from error
         return outputs, defects
 
 
@@ -67,43 +68,39 @@ def _module() -> Any:
     raise MissingExtraError("ai-edge-litert", "tflite", "running TFLite files")
 
 
-def _interpreter(path: Path, kernels: str = "AUTO") -> Any:
+def _open(path: Path, threads: int | None = None) -> LitertSession:
+    try:
+        return LitertSession(path, _interpreter(path, threads=threads))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{path}: LiteRT cannot run it: {first_line(error)}") from error
+
+
+def _interpreter(path: Path, kernels: str = "AUTO", threads: int | None = None) -> Any:
     """An interpreter with the kernels of the given OpResolverType; "AUTO" applies XNNPACK."""
     module = _module()
     return module.Interpreter(
         model_path=str(path),
-        num_threads=os.cpu_count() or 1,
+        num_threads=threads or os.cpu_count() or 1,
         experimental_op_resolver_type=module.OpResolverType[kernels],
     )
 
 
-def _run(interpreter: Any, inputs: Sequence[Array]) -> list[Array]:
-    """Runs once, at the sizes of the inputs."""
-    tensors = interpreter.get_input_details()
-    for tensor, value in zip(tensors, inputs, strict=True):
-        if tuple(tensor["shape"]) != value.shape:
-            interpreter.resize_tensor_input(tensor["index"], value.shape)
-    interpreter.allocate_tensors()
-    for tensor, value in zip(tensors, inputs, strict=True):
-        interpreter.set_tensor(tensor["index"], value)
-    interpreter.invoke()
-    return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
-
-
 def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], list[str]]:
-    fast = _interpreter(path)
-    outputs = _run(fast, inputs)
-    defects = list(_delegation_defects(fast))
+    interpreter = _interpreter(path)
+    fast = LitertSession(path, interpreter)
+    outputs = fast.run(inputs)
+    defects = list(_delegation_defects(interpreter))
     images = [value[:, :_CHECK_PIXELS, :_CHECK_PIXELS] if value.ndim == 4 else value for value in inputs]
     try:
-        small = _run(fast, images)  # in the interpreter that has the weights packed already
+        small = fast.run(images)  # in the interpreter that has the weights packed already
     except RuntimeError:  # a network for one size of image only
         images, small = list(inputs), outputs
-    integer = any(op["op_name"] == "QUANTIZE" for op in fast._get_ops_details())
+    integer = any(op["op_name"] == "QUANTIZE" for op in interpreter._get_ops_details())
     # Each interpreter maps the file anew: with both alive, B7's weights would be in memory three times.
-    del fast
+    del fast, interpreter
     limit_db = _INTEGER_AGREEMENT_DB if integer else _AGREEMENT_DB
-    defects += _kernel_defects(small, _run(_interpreter(path, "BUILTIN_REF"), images), limit_db)
+    reference = LitertSession(path, _interpreter(path, "BUILTIN_REF")).run(images)
+    defects += _kernel_defects(small, reference, limit_db)
     return outputs, defects
 
 
@@ -133,10 +130,6 @@ def _kernel_defects(outputs: Sequence[Array], reference: Sequence[Array], limit_
     agreement = sqnr_db(reference, outputs)
     if agreement < limit_db:
         yield f"XNNPACK and LiteRT's reference kernels differ: {agreement:.1f} dB, the limit is {limit_db:g} dB"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 ADAPTER: Runner = LitertRuntime()

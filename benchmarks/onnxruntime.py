@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.protocols import Device, InstalledRunner, Runner
+from edgeeff.protocols import Device, InstalledRunner, Runner, Session
 
 from ._python import python_runner
 
@@ -28,14 +28,13 @@ class OnnxRuntime:
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)
 
+    def open(self, path: Path, threads: int | None = None) -> Session:
+        from ._onnx_session import OnnxSession
+
+        return OnnxSession(path, _module(), threads)
+
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:
-        onnxruntime = _module()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: what it warns of, it also handles
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        names = [tensor.name for tensor in session.get_inputs()]
-        outputs: list[Array] = session.run(None, dict(zip(names, inputs, strict=True)))
-        return outputs
+        return self.open(path)(inputs)
 
     def check(self, path: Path, inputs: Sequence[Array]) -> tuple[list[Array], Sequence[str]]:
         """The outputs alone: with one provider there is no fallback, and parity judges the optimised graph itself."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DeviceState,
         FileSummary,
         Launch,
+        Port,
         Target,
         Variant,
         WeightsSource,
@@ -143,6 +144,26 @@ class Runner(Protocol):
 
 
 @runtime_checkable
+class Session(Protocol):
+    """A file that is loaded in this process and runs again and again. Not for several threads at once."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """In the file's order."""
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """In the file's order."""
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        """Runs once; types and layout are the file's own.
+
+        Raises:
+            UsageError: the inputs do not fit, or an op fails.
+        """
+
+
+@runtime_checkable
 class Runtime(Protocol):
     """What runs a file in this process, for its outputs."""
 
@@ -155,6 +176,16 @@ class Runtime(Protocol):
 
         Raises:
             MissingExtraError: it is not installed.
+        """
+
+    def open(self, path: Path, threads: int | None = None) -> Session:
+        """Loads a file to run it many times.
+
+        Args:
+            threads: of the runtime; None takes one a core.
+
+        Raises:
+            UsageError: the runtime cannot load it.
         """
 
     def infer(self, path: Path, inputs: Sequence[Array]) -> list[Array]:

@@ -80,6 +80,20 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of a loaded file. A dimension is None where the file leaves it open.
+
+    Where integers stand for real numbers, r = (q - zero_point) * scale; else `scale` is None.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    scale: float | None = None
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """How close a written file, run in its own runtime, comes to the torch network.
 

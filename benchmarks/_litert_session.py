@@ -1,0 +1,57 @@
+"""A TFLite file that stays loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.errors import UsageError
+from edgeeff.values import Port
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array
+
+
+class LitertSession:
+    """An interpreter with its tensors allocated, at the sizes of the inputs that came last."""
+
+    def __init__(self, path: Path, interpreter: Any) -> None:
+        self._path = path
+        self._interpreter = interpreter
+        self._shapes: list[tuple[int, ...]] | None = None
+        self.inputs = tuple(_port(tensor) for tensor in interpreter.get_input_details())
+        self.outputs = tuple(_port(tensor) for tensor in interpreter.get_output_details())
+
+    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
+        try:
+            return self.run(inputs)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"{self._path}: LiteRT cannot run it: {first_line(error)}") from error
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """As the call, with LiteRT's own errors."""
+        interpreter = self._interpreter
+        tensors = interpreter.get_input_details()
+        shapes = [value.shape for value in inputs]
+        if shapes != self._shapes:
+            for tensor, shape in zip(tensors, shapes, strict=True):
+                if tuple(tensor["shape"]) != shape:
+                    interpreter.resize_tensor_input(tensor["index"], shape)
+            interpreter.allocate_tensors()
+            self._shapes = shapes
+        for tensor, value in zip(tensors, inputs, strict=True):
+            interpreter.set_tensor(tensor["index"], value)
+        interpreter.invoke()
+        return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _port(tensor: Any) -> Port:
+    signature = tensor.get("shape_signature", tensor["shape"])
+    shape = tuple(int(n) if n >= 0 else None for n in signature) if len(signature) else tuple(tensor["shape"].tolist())
+    scale, zero_point = tensor["quantization"]
+    return Port(tensor["name"], tensor["dtype"].__name__, shape, float(scale) or None, int(zero_point))
