@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.values import FileSummary, TensorSpec
+from edgeeff.values import FileSummary, Operator, TensorSpec
 
 from ._foreign import map_file, not_a
 from ._onnx_infer import infer_shapes
 from ._onnx_plain import FUSED, INTEGER, STANDARD_DOMAINS, all_graphs, fix_batch, full_name, simplify, sizes
 from ._onnx_skeleton import skeleton
-from ._summary import WEIGHT_TYPES, DamagedError, Shape, Weighted, checked_shape, judge_precision, total_macs
+from ._summary import WEIGHT_TYPES, DamagedError, Shape, Weighted, checked_shape, judge_precision, operator_kind, total_macs
+
+T = TypeVar("T")
 
 _KIND = "an ONNX model"
 _DTYPES = {"float": "float32", "double": "float64", "undefined": "unknown"}
@@ -123,6 +125,19 @@ def inspect(path: Path) -> FileSummary:
         UsageError: the file is missing, truncated, foreign or damaged.
         MissingExtraError: onnx is not installed.
     """
+    return _read(path, _summarise)
+
+
+def operators(path: Path) -> list[Operator]:
+    """The nodes of the main graph of any .onnx file, each by its own name or else that of its first output.
+
+    Raises: as `inspect`.
+    """
+    return _read(path, _operators)
+
+
+def _read(path: Path, take: Callable[[Any, Any], T]) -> T:
+    """What is taken from a file; whatever is wrong with it is an error that names it."""
     data = map_file(path)
     try:
         import onnx
@@ -133,7 +148,7 @@ def inspect(path: Path) -> FileSummary:
         model = onnx.ModelProto.FromString(skeleton(data))
         if not model.graph.node:
             raise DamagedError("it holds no graph")
-        return _summarise(model, onnx.TensorProto.DataType)
+        return take(model, onnx.TensorProto.DataType)
     except DamagedError as error:
         raise not_a(path, _KIND, str(error)) from error
     except (DecodeError, UnicodeDecodeError) as error:
@@ -147,26 +162,58 @@ def _summarise(model: Any, types: Any) -> FileSummary:
     # Before version 4 of the format, constants were listed among the inputs.
     inputs = tuple(_Values(types).declare(value) for value in graph.input if value.name not in stored)
     outputs = tuple(_Values(types).declare(value) for value in graph.output)
-    quantised = simplify(graph, FUSED)
-    fix_batch(graph)
-    serialised = model.SerializeToString()
-    quantised |= simplify(graph, INTEGER)
-    values = _Values(types)
-    values.read(graph)
-    macs = _total_macs(graph, values)
-    if macs is None and (inferred := infer_shapes(serialised)) is not None:
-        values.read(type(model).FromString(inferred).graph)
-        macs = _total_macs(graph, values)
+    values, quantised = _plain_values(model, types)
     return FileSummary(
         format="onnx",
         inputs=inputs,
         outputs=outputs,
         ops=sum(counts.values()),
         op_counts=counts,
-        macs=macs,
+        macs=_total_macs(graph, values),
         parameters=_parameters(graph, values, quantised),
         precision=judge_precision(list(_weighted(graph, values, quantised)), {s.dtype for s in inputs + outputs}),
     )
+
+
+def _plain_values(model: Any, types: Any) -> tuple[_Values, set[str]]:
+    """Brings the graph to plain operators; what is known of its values, and the outputs of quantised operators."""
+    graph = model.graph
+    quantised = simplify(graph, FUSED)
+    fix_batch(graph)
+    serialised = model.SerializeToString()
+    quantised |= simplify(graph, INTEGER)
+    values = _Values(types)
+    values.read(graph)
+    if _total_macs(graph, values) is None and (inferred := infer_shapes(serialised)) is not None:
+        values.read(type(model).FromString(inferred).graph)
+    return values, quantised
+
+
+def _operators(model: Any, types: Any) -> list[Operator]:
+    named = [full_name(node) for node in model.graph.node]
+    values, _ = _plain_values(model, types)
+    return [
+        Operator(
+            name=node.name or (node.output[0] if node.output else ""),
+            type=name,
+            kind=_operator_kind(node, name, values),
+            macs=_macs(node, values),
+            inputs=tuple(x for x in node.input if x and x not in values.constants),
+            outputs=tuple(node.output),
+            output_shape=values.shapes.get(node.output[0]) if node.output else None,
+        )
+        for node, name in zip(model.graph.node, named, strict=True)
+    ]
+
+
+def _operator_kind(node: Any, name: str, values: _Values) -> str:
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return operator_kind(name)
+    kernel = values.shapes.get(node.input[1], ())[2:]
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    # A depthwise kernel has one input channel.
+    depthwise = groups > 1 and values.shapes.get(node.input[1], (0, 0))[1] == 1
+    return operator_kind(node.op_type, kernel or None, depthwise=depthwise)
 
 
 def _total_macs(graph: Any, values: _Values) -> int | None:

@@ -49,6 +49,40 @@ def total_macs(counts: Iterable[int | None]) -> int | None:
     return None if None in known else total
 
 
+_KINDS = {
+    "logistic": "sigmoid",
+    "clip": "clamp",
+    "relu6": "clamp",
+    "globalaveragepool": "mean",
+    "reducemean": "mean",
+    "fully_connected": "dense",
+    "gemm": "dense",
+    "batch_matmul": "matmul",
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "concatenation": "concat",
+    "max_pool_2d": "maxpool",
+    "average_pool_2d": "averagepool",
+    "flatten": "reshape",
+    "quantizelinear": "quantize",
+    "dequantizelinear": "dequantize",
+}
+"""Operators that two formats call by two names."""
+
+
+def operator_kind(name: str, kernel: Iterable[int | None] | None = None, *, depthwise: bool = False) -> str:
+    """What an operator is called in every format: a convolution by its kernel, "conv 1x1" or "depthwise 3x3".
+
+    Args:
+        name: the format's own.
+        kernel: of a convolution, height and width.
+    """
+    if kernel is None:
+        return _KINDS.get(name.lower(), name.lower())
+    family = "depthwise" if depthwise else "transposed conv" if "trans" in name.lower() else "conv"
+    return f"{family} {'x'.join('?' if n is None else str(n) for n in kernel)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Weighted:
     """An operator with stored weights: the weights' type as stored, the type of what they meet, their elements."""

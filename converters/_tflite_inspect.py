@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.values import FileSummary, TensorSpec
+from edgeeff.values import FileSummary, Operator, TensorSpec
 
 from ._foreign import map_file, not_a
 from ._summary import (
@@ -27,8 +27,11 @@ from ._summary import (
     Weighted,
     checked_shape,
     judge_precision,
+    operator_kind,
     total_macs,
 )
+
+T = TypeVar("T")
 
 _KIND = "a TFLite model"
 _TYPES_OF_BITS = {
@@ -101,6 +104,19 @@ def inspect(path: Path) -> FileSummary:
         UsageError: the file is missing, truncated, foreign or damaged.
         MissingExtraError: the schema's package is not installed.
     """
+    return _read(path, _summarise)
+
+
+def operators(path: Path) -> list[Operator]:
+    """The operators of the main subgraph of any .tflite file, each by the name of its first output.
+
+    Raises: as `inspect`.
+    """
+    return _read(path, _operators)
+
+
+def _read(path: Path, take: Callable[[_Reader], T]) -> T:
+    """What is taken from a file; whatever is wrong with it is an error that names it."""
     data = map_file(path)
     if data[4:8] != b"TFL3":
         raise not_a(path, _KIND, "it does not bear the format's mark TFL3")
@@ -109,7 +125,7 @@ def inspect(path: Path) -> FileSummary:
     except ImportError as error:
         raise MissingExtraError("ai-edge-litert", "tflite", "reading TFLite files") from error
     try:
-        return _summarise(_Reader(schema, data))
+        return take(_Reader(schema, data))
     except DamagedError as error:
         raise not_a(path, _KIND, str(error)) from error
     except (struct.error, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -231,6 +247,35 @@ def _summarise(reader: _Reader) -> FileSummary:
         parameters=_parameters(ops, tensors),
         precision=judge_precision(list(_weighted(ops, tensors)), {t.dtype for t in tensors if not t.storage}),
     )
+
+
+def _operators(reader: _Reader) -> list[Operator]:
+    ops, tensors, schema = reader.ops, reader.tensors, reader.schema
+    reader.entries(sum(len(tensors[i].name) for op in ops for i in op.inputs + op.outputs))
+
+    def name(index: int) -> str:
+        return tensors[index].name.decode("utf-8", "replace")
+
+    return [
+        Operator(
+            name=name(op.outputs[0]) if op.outputs else "",
+            type=op.name,
+            kind=operator_kind(op.name, _kernel(op, tensors), depthwise=op.builtin == "DEPTHWISE_CONV_2D"),
+            macs=_macs(op, tensors, schema),
+            inputs=tuple(name(i) for i in op.inputs if i >= 0 and not tensors[i].storage),
+            outputs=tuple(map(name, op.outputs)),
+            output_shape=tensors[op.outputs[0]].shape if op.outputs else None,
+        )
+        for op in ops
+    ]
+
+
+def _kernel(op: _Op, tensors: list[_Tensor]) -> Shape | None:
+    """Height and width of a convolution's kernel."""
+    if op.builtin not in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
+        return None
+    shape = tensors[op.inputs[_WEIGHTED[op.builtin].weights]].shape
+    return shape[1:3] if len(shape) == 4 else None
 
 
 def _macs(op: _Op, tensors: list[_Tensor], schema: Any) -> int | None:

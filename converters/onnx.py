@@ -7,7 +7,7 @@ half the size, float arithmetic, and it runs where no fp16 kernels are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from edgeeff.ops import (
 )
 from edgeeff.protocols import Converter
 from edgeeff.quantization import channelwise, weight_to_int8
-from edgeeff.values import FileSummary
+from edgeeff.values import FileSummary, Operator
 
 from ._half import require_half
 
@@ -71,6 +71,11 @@ class OnnxConverter:
         from ._onnx_inspect import inspect
 
         return inspect(path)
+
+    def operators(self, path: Path) -> Sequence[Operator]:
+        from ._onnx_inspect import operators
+
+        return operators(path)
 
 
 def _onnx() -> Any:

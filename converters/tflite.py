@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from edgeeff.protocols import Converter
 if TYPE_CHECKING:
     from edgeeff.graph import Graph
     from edgeeff.protocols import Array
-    from edgeeff.values import FileSummary
+    from edgeeff.values import FileSummary, Operator
 
 
 class TfliteConverter:
@@ -59,6 +59,11 @@ class TfliteConverter:
         from ._tflite_inspect import inspect
 
         return inspect(path)
+
+    def operators(self, path: Path) -> Sequence[Operator]:
+        from ._tflite_inspect import operators
+
+        return operators(path)
 
 
 ADAPTER: Converter = TfliteConverter()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DeviceState,
         FileSummary,
         Launch,
+        Operator,
         Port,
         Target,
         Variant,
@@ -98,6 +99,13 @@ class Converter(Protocol):
 
     def inspect(self, path: Path) -> FileSummary:
         """Reads shapes, types, operators and multiply-adds of any file of this format.
+
+        Raises:
+            UsageError: the file is missing, truncated, foreign or damaged.
+        """
+
+    def operators(self, path: Path) -> Sequence[Operator]:
+        """The operators of any file of this format, in execution order.
 
         Raises:
             UsageError: the file is missing, truncated, foreign or damaged.

@@ -159,6 +159,28 @@ class FileSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of a model file, as the file has it.
+
+    Args:
+        name: the node's, or else its first output's.
+        type: the format's own name for it: "CONV_2D", "Conv".
+        kind: the same in every format, convolutions by their kernel: "conv 1x1", "depthwise 3x3", "dense", "sigmoid".
+        macs: multiply-adds for one image; 0 for what has none, None where they cannot be told.
+        inputs: names of values, without those that are stored.
+        output_shape: of the first output; None for a dimension that is open or unknown.
+    """
+
+    name: str
+    type: str
+    kind: str
+    macs: int | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    output_shape: tuple[int | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """What a device is: the part that must agree before two measurements compare."""
 
