@@ -20,7 +20,16 @@ from ._foreign import map_file, not_a
 from ._onnx_infer import infer_shapes
 from ._onnx_plain import FUSED, INTEGER, STANDARD_DOMAINS, all_graphs, fix_batch, full_name, simplify, sizes
 from ._onnx_skeleton import skeleton
-from ._summary import WEIGHT_TYPES, DamagedError, Shape, Weighted, checked_shape, judge_precision, operator_kind, total_macs
+from ._summary import (
+    WEIGHT_TYPES,
+    DamagedError,
+    Shape,
+    Weighted,
+    checked_shape,
+    judge_precision,
+    operator_kind,
+    total_macs,
+)
 
 T = TypeVar("T")
 

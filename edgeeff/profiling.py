@@ -7,7 +7,6 @@ name, and what is left by its type, in order. An operator that has no step of it
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -107,7 +106,7 @@ def match(operators: Sequence[Operator], steps: Sequence[Step]) -> list[int | No
 
 
 def _match_names(operators: Sequence[Operator], steps: Sequence[Step], found: list[int | None]) -> None:
-    """By the longest operator's name that the step's name begins with; runtimes add "_nchwc", "/QuickGelu/" and such."""
+    """By the longest operator's name that the step's name begins with: runtimes add "_nchwc" or "/QuickGelu/"."""
     by_name = {operator.name: i for i, operator in enumerate(operators) if operator.name}
     for number, step in enumerate(steps):
         if found[number] is not None or not step.types:
@@ -176,7 +175,7 @@ def _fused(operators: Sequence[Operator], rows: Sequence[_Row]) -> Mapping[int, 
 
 
 def _likeness(one: str, other: str) -> int:
-    return len(os.path.commonprefix([one, other]))
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _op_time(operators: Sequence[Operator], row: _Row, times_s: tuple[float, ...]) -> OpTime:
