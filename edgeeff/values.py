@@ -245,6 +245,7 @@ class DeviceProfile:
         cores: "all", "big" (those with the highest clock) or a list such as "4-7".
         address: of the one device that a user's own file is about.
         sources: field -> where its value is from.
+        folder: where files are put on the device; None takes the transport's usual place.
         origin: the file that it was read from.
     """
 
@@ -260,6 +261,7 @@ class DeviceProfile:
     cores: str = "all"
     thermal: ThermalLimits = ThermalLimits()
     address: str | None = None
+    folder: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
 
@@ -292,6 +294,20 @@ class DeviceState:
     cpu_pressure_avg10: float | None = None
     steal_ticks: int | None = None
     boot_id: str | None = None
+    temperatures_c: Mapping[str, float] | None = None
+    """By zone or sensor; temperature_c is the hottest of those that count."""
+    thermal_status: int | None = None
+    """Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown."""
+    thermal_overridden: bool | None = None
+    """Somebody has told Android which thermal status to report: it means nothing then."""
+    battery_percent: float | None = None
+    battery_temperature_c: float | None = None
+    battery_status: str | None = None
+    """ "charging", "discharging", "not charging" or "full"."""
+    power_source: str | None = None
+    """ "usb", "ac", "wireless", "dock" or "battery"."""
+    battery_saver: bool | None = None
+    screen_on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +364,8 @@ class Measurement:
     created_unix_s: float
     seed: int
     launches: tuple[Launch, ...] = ()
+    cpus: tuple[int, ...] | None = None
+    """The cores that the launches were bound to; None where the system chose."""
     context: Mapping[str, str] = field(default_factory=dict)
 
 

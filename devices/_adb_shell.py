@@ -1,0 +1,145 @@
+"""Programs on an Android device, over the shell protocol of adb."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from edgeeff.errors import DeviceError, MeasurementError
+
+from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, Server, quoted, shell_packets
+from ._process import LINE_BYTES, Tail
+
+if TYPE_CHECKING:
+    from adbutils import AdbConnection
+
+QUESTION_S = 30.0
+"""For a short command: some phones take seconds for dumpsys while they are busy."""
+
+CURES = {
+    "unauthorized": "unlock the device and allow this computer's key (Settings > Developer options > USB debugging)",
+    "offline": "reconnect the cable, or adb disconnect and adb connect; restart the device if it stays so",
+    "no permissions": "allow this user to use the USB device: on Linux install android-sdk-platform-tools-common "
+    "(udev rules) and join the group plugdev",
+    "authorizing": "wait a moment, then allow this computer's key on the device's screen",
+    "recovery": "the device is in its recovery: restart it into Android (adb reboot)",
+    "bootloader": "the device is in its bootloader: restart it into Android (fastboot reboot)",
+    "sideload": "the device waits for an update: restart it into Android (adb reboot)",
+}
+"""State, as adb calls it -> what makes the device usable."""
+
+
+class AdbShell:
+    """Programs on one device: exit codes, both outputs apart and as they come, one deadline."""
+
+    def __init__(self, server: Server, serial: str) -> None:
+        self.server = server
+        self.serial = serial
+
+    def lines(
+        self,
+        argv: Sequence[str],
+        timeout_s: float,
+        *,
+        stdin: str = "",
+        on_stderr: Callable[[str], None] | None = None,
+    ) -> Iterator[str]:
+        """Runs a program; see `protocols.Device.run`."""
+        deadline = time.monotonic() + timeout_s
+        name = argv[0].rpartition("/")[2]
+        tail, ended, pid = Tail(on_stderr), False, ""
+        # The shell becomes the program, so its number is the program's; adbd makes it the leader of a group.
+        line = f"echo $$; exec {quoted(argv)}"
+        code: int | None = None
+        try:
+            with contextlib.closing(self._lines(line, stdin, deadline, tail, name)) as output:
+                pid = next(output, "")
+                while True:
+                    try:
+                        yield next(output)
+                    except StopIteration as stop:
+                        code = stop.value
+                        break
+            ended = True
+        except TimeoutError:
+            message = f"{name} did not finish within {timeout_s:g} s and was killed"
+            raise MeasurementError(message, tail.text()) from None
+        except LostError as error:
+            ended = True
+            raise self.lost(f"while {name} ran", error) from error
+        finally:
+            if not ended:
+                self._kill(pid)
+        if code:
+            raise _ended(name, code, tail.text())
+
+    def _lines(self, line: str, stdin: str, deadline: float, tail: Tail, name: str) -> Generator[str, None, int]:
+        """The lines of standard output; the generator's value is the exit code."""
+        connection = self.open(f"shell,v2,raw:{line}", deadline)
+        pending = bytearray()
+        code = 0
+        try:
+            for kind, payload in shell_packets(connection, stdin.encode(), deadline):
+                if kind == STDERR:
+                    tail.feed(payload)
+                elif kind == EXIT:
+                    code = payload[0] if payload else 0
+                elif kind == STDOUT:
+                    *complete, rest = payload.split(b"\n")
+                    for end in complete:
+                        yield (pending + end).decode(errors="replace")
+                        pending.clear()
+                    pending += rest
+                if len(pending) > LINE_BYTES:
+                    raise MeasurementError(f"{name} wrote a line longer than {LINE_BYTES >> 20} MB", tail.text())
+        finally:
+            connection.close()
+        tail.end()
+        if pending:
+            yield pending.decode(errors="replace")
+        return code
+
+    def open(self, service: str, deadline: float) -> AdbConnection:
+        """A service of this device."""
+        try:
+            return self.server.open(self.serial, service, deadline)
+        except RefusedError as error:
+            raise self.lost("", error) from error
+
+    def lost(self, when: str, error: Exception) -> DeviceError:
+        """The error for a device that went away, with what the server says of it now."""
+        state = "gone"
+        with suppress(DeviceError, RefusedError):
+            states = dict(re.findall(r"^(\S+)\s+(.+)$", self.server.ask("host:devices"), re.MULTILINE))
+            state = states.get(self.serial, "no longer connected")
+        message = f"{self.serial} was lost{f' {when}' if when else ''}: {error}; it is {state}"
+        return DeviceError(
+            message.replace("it is device", "it is back"),
+            CURES.get(state, "check the cable and the device's power; what was measured before is kept"),
+        )
+
+    def _kill(self, pid: str) -> None:
+        """Kills a program and its children; where the device is gone, so are they, or nobody can reach them."""
+        if not re.fullmatch(r"[1-9]\d*", pid):
+            return
+        deadline = time.monotonic() + QUESTION_S
+        with suppress(LostError, RefusedError, TimeoutError, DeviceError, OSError):
+            connection = self.server.open(self.serial, f"shell,v2,raw:kill -9 -{pid} {pid}", deadline)
+            try:
+                for _ in shell_packets(connection, b"", deadline):
+                    pass
+            finally:
+                connection.close()
+
+
+def _ended(name: str, code: int, tail: str) -> MeasurementError:
+    """What a program's exit code says; a shell gives 128 and the signal's number."""
+    if code in (126, 127):
+        return MeasurementError(f"{name} cannot be started on the device (exit code {code})", tail)
+    if 128 < code <= 128 + 64:
+        return MeasurementError(f"{name} was killed by signal {code - 128}", tail)
+    return MeasurementError(f"{name} ended with exit code {code}", tail)

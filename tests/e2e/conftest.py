@@ -1,0 +1,88 @@
+"""Devices on the other side: phones that speak adb's protocol, behind a real adb server of the tests' own."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PIXEL = {
+    "ro.product.manufacturer": "Google",
+    "ro.product.model": "Pixel 8",
+    "ro.product.device": "shiba",
+    "ro.soc.model": "Tensor G3",
+    "ro.product.cpu.abi": "arm64-v8a",
+    "ro.build.version.release": "15",
+    "ro.build.id": "AP3A.241005.015",
+}
+"""As a Pixel 8 says; the phone is still none: its times and temperatures are made up."""
+
+
+@pytest.fixture(scope="session")
+def phones() -> ModuleType:
+    """The module of the double."""
+    spec = importlib.util.spec_from_file_location("phone", Path(__file__).with_name("phone.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["phone"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A private adb server, the real one; the environment that leads to it."""
+    from adbutils import adb_path
+
+    home = tmp_path_factory.mktemp("adb")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [adb_path(), "-L", f"tcp:localhost:{port}", "nodaemon", "server"],
+            stdout=log,
+            stderr=log,
+            env={**environment, "PATH": "/usr/bin:/bin", "ADB_MDNS_AUTO_CONNECT": "0"},
+        )
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield environment
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def phone(
+    phones: ModuleType, adb_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Makes phones that the adb server can connect to: a Pixel 8, with other properties where given."""
+    for name, value in {**adb_server, "XDG_CONFIG_HOME": str(tmp_path / "config")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
+    made: list[Any] = []
+
+    def make(properties: dict[str, str] | None = None, **options: Any) -> Any:
+        made.append(phones.Phone(tmp_path / f"phone{len(made)}", {**PIXEL, **(properties or {})}, **options))
+        return made[-1]
+
+    yield make
+    from edgeeff.devices._adb_wire import Server
+
+    for each in made:
+        each.close()
+        Server.from_environment().ask("host:disconnect:" + each.serial)

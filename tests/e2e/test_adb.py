@@ -1,0 +1,311 @@
+"""edgeeff's side of adb against the real adb server and a device double: what works, and how each thing fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeeff import registry
+from edgeeff.errors import DeviceError, MeasurementError
+from edgeeff.protocols import Device
+from edgeeff.targets import resolve
+
+ADB = registry.transport("adb")
+Make = Callable[..., Any]
+
+HOSTILE = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a; touch pwned",
+    "a' 'b",
+    'a"b',
+    "a\nb",
+    "-rf",
+    "~",
+    "*",
+    "a\\b",
+    "!x",
+    "&& x",
+    "",
+    "ü \udcff",
+]
+
+
+def opened(phone: Any) -> Device:
+    (target,) = resolve(f"adb:{phone.serial}")
+    return ADB.open(target)
+
+
+def output(device: Device, *argv: str, **settings: Any) -> list[str]:
+    return list(device.run(argv, timeout_s=settings.pop("timeout_s", 20), **settings))
+
+
+def test_a_phone_says_what_it_is_and_in_which_condition(phone: Make) -> None:
+    with opened(phone()) as device:
+        info, state = device.info(), device.state()
+    assert (info.kind, info.model, info.os, info.abi) == (
+        "android",
+        "Google Pixel 8",
+        "Android 15 (AP3A.241005.015)",
+        "arm64-v8a",
+    )
+    assert info.cpu_count == 4 and info.memory_bytes == 7777777 * 1024 and not info.emulated
+    assert state.governors == ("sched_pixel",) * 4
+    assert state.cpu_frequency_limit_khz == state.cpu_frequency_max_khz == (1800000, 1800000, 2800000, 2800000)
+    assert state.cpu_frequency_khz == (900000, 900000, 1400000, 1400000)
+    assert (state.thermal_status, state.thermal_overridden, state.temperature_c) == (0, False, 33.5)
+    assert state.temperatures_c == {"BIG": 31.0, "usb_pwr_therm": 45.0, "VIRTUAL-SKIN": 33.5}
+    assert (state.battery_percent, state.battery_temperature_c) == (83, 29.6)
+    assert (state.battery_status, state.power_source, state.battery_saver) == ("charging", "usb", False)
+    assert state.screen_on is False and state.load_1min == 0.5 and state.memory_available_bytes == 4444444 * 1024
+    assert state.boot_id is not None and len(state.boot_id) == 36
+
+
+def test_what_cannot_be_read_is_unknown(phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        for name in ("sys", "proc", "dump", "settings"):
+            (double.root / name).rename(double.root / f"no-{name}")
+        state, info = device.state(), device.info()
+    assert not [name for name in state.__slots__ if getattr(state, name) is not None]
+    assert info.cpu_count is None and info.memory_bytes is None
+
+
+def test_an_emulator_is_called_one(phone: Make) -> None:
+    with opened(phone({"ro.boot.qemu": "1"})) as device:
+        assert device.info().emulated
+
+
+def test_programs_run_with_both_outputs_apart_and_their_exit_code(phone: Make) -> None:
+    errors: list[str] = []
+    with opened(phone()) as device:
+        script = "cat; echo 'on stderr' >&2; printf end"
+        assert output(device, "sh", "-c", script, stdin="in\n", on_stderr=errors.append) == ["in", "end"]
+        assert errors == ["on stderr"]
+        with pytest.raises(MeasurementError, match="exit code 3") as caught:
+            output(device, "sh", "-c", "echo why >&2; exit 3")
+        assert caught.value.hint == "why"
+        with pytest.raises(MeasurementError, match="killed by signal 11"):
+            output(device, "sh", "-c", "kill -11 $$")
+        with pytest.raises(MeasurementError, match="cannot be started on the device"):
+            output(device, "/data/local/tmp/nothing")
+
+
+def test_lines_come_as_they_are_written(phone: Make) -> None:
+    with opened(phone()) as device:
+        lines = device.run(["sh", "-c", "echo 1; sleep 60"], timeout_s=50)
+        assert next(lines) == "1"
+        lines.close()  # type: ignore[attr-defined]
+
+
+def test_much_goes_in_and_out(phone: Make) -> None:
+    text = "x" * 99 + "\n"
+    with opened(phone()) as device:
+        assert output(device, "cat", stdin=text * 30_000) == [text[:-1]] * 30_000
+
+
+def test_a_timeout_kills_the_program_and_its_children(phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        with pytest.raises(MeasurementError, match=r"did not finish within 1 s and was killed") as caught:
+            output(device, "sh", "-c", "echo last words >&2; sleep 61 & sleep 61", timeout_s=1)
+        assert caught.value.hint == "last words"
+        settled(lambda: not double.running())
+        assert not double.running()
+
+
+def settled(done: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if done():
+            return
+        time.sleep(0.05)
+
+
+def test_who_stops_reading_stops_the_program(phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        lines = device.run(["sh", "-c", "echo 1; sleep 61"], timeout_s=50)
+        next(lines)
+        assert double.running()
+        lines.close()  # type: ignore[attr-defined]
+        settled(lambda: not double.running())
+        assert not double.running()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_arguments_arrive_as_they_are(name: str, phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        found = "\n".join(output(device, "printf", "%s", "--", name, name))
+    assert found.encode() == ("--" + name * 2).encode("utf-8", "surrogateescape").decode(errors="replace").encode()
+    assert not list(Path.cwd().glob("pwned"))
+
+
+def test_programs_with_hostile_names_are_not_something_else(phone: Make) -> None:
+    with opened(phone()) as device:
+        for name in ("if", "PATH=x", "a;b", "%1"):
+            with pytest.raises(MeasurementError, match="cannot be started"):
+                output(device, name)
+        with pytest.raises(DeviceError, match="NUL"):
+            output(device, "echo", "a\0b")
+
+
+def test_files_go_there_under_their_hash_and_are_never_stale(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    model = tmp_path / "b0; rm -rf '$HOME'.tflite"
+    model.write_bytes(os.urandom(300_000))
+    with opened(double) as device:
+        first = device.push(model)
+        assert double.path(first).read_bytes() == model.read_bytes()
+        sent = len(double.commands)
+        assert device.push(model) == first
+        assert len(double.commands) == sent  # nothing is asked twice in a session
+        model.write_bytes(os.urandom(300_000))
+        second = device.push(model)
+        assert second != first and double.path(second).read_bytes() == model.read_bytes()
+        runner = device.push(model, executable=True)
+        assert [double.path(p).stat().st_mode & 0o111 for p in (runner, second)] == [0o111, 0]
+    assert all("rm -rf" not in command and "HOME" not in command for command in double.commands)
+    double.path(second).write_bytes(b"somebody's own")
+    with opened(double) as device:
+        assert double.path(device.push(model)).read_bytes() == model.read_bytes()
+
+
+def test_results_come_back_and_scratch_files_go(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    with opened(double) as device:
+        path = device.scratch(".pb")
+        output(device, "sh", "-c", f"printf abc > {path}")
+        device.pull(path, tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == b"abc"
+        with pytest.raises(DeviceError, match="No such file"):
+            device.pull(path + "x", tmp_path / "none")
+    assert double.files() == []
+
+
+def test_no_space(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    double.faults.free_bytes = 1_000_000
+    model = tmp_path / "m.tflite"
+    model.write_bytes(bytes(2_500_000))
+    with opened(double) as device:
+        with pytest.raises(DeviceError) as caught:
+            device.push(model)
+        assert "2.5 MB are needed, 1.0 MB is free" in caught.value.message
+        assert "rm -r" in caught.value.hint
+    assert double.files() == []
+
+
+def test_the_disk_turns_out_to_be_full(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    double.faults.free_bytes, double.faults.seemed_free_bytes = 1_000_000, 3_000_000
+    model = tmp_path / "m.tflite"
+    model.write_bytes(bytes(2_500_000))
+    with opened(double) as device, pytest.raises(DeviceError, match=r"no space .* 2\.5 MB are needed"):
+        device.push(model)
+    assert double.files() == []
+
+
+def test_read_only(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    model = tmp_path / "m.tflite"
+    model.write_bytes(b"model")
+    with opened(double) as device:
+        double.faults.read_only = True
+        with pytest.raises(DeviceError, match="Read-only file system") as caught:
+            device.push(model)
+        assert "folder =" in caught.value.hint
+    with pytest.raises(DeviceError, match="Read-only file system"):
+        opened(double)
+
+
+def test_what_arrives_is_checked(phone: Make, tmp_path: Path) -> None:
+    double = phone()
+    double.faults.corrupt = True
+    model = tmp_path / "m.tflite"
+    model.write_bytes(b"model")
+    with opened(double) as device, pytest.raises(DeviceError, match="what arrived is not what was sent"):
+        device.push(model)
+    assert double.files() == []
+
+
+def test_half_written_files_of_killed_sessions_go(phone: Make) -> None:
+    double = phone()
+    old = double.path("/data/local/tmp/edgeeff/x.part")
+    old.parent.mkdir()
+    for path, hours in ((old, 2), (old.with_name("y.part"), 0), (old.with_name("z"), 24 * 9), (old.with_name("w"), 24)):
+        path.write_text("")
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    opened(double).close()
+    assert double.files() == ["edgeeff/w", "edgeeff/y.part"]
+
+
+def test_power_cut_while_a_program_runs(phone: Make) -> None:
+    double = phone()
+    double.faults.cut_after = b"halfway"
+    with opened(double) as device, pytest.raises(DeviceError) as caught:
+        output(device, "sh", "-c", "echo halfway; sleep 60")
+    assert f"{double.serial} was lost while sh ran" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_key_that_is_not_allowed(phone: Make) -> None:
+    double = phone(allows=False)
+    with pytest.raises(DeviceError) as caught:
+        opened(double)
+    assert caught.value.message == f"{double.serial} is unauthorized"
+    assert "allow this computer's key" in caught.value.hint
+
+
+def test_a_known_key_is_not_asked_for_again(phone: Make) -> None:
+    double = phone()
+    opened(double).close()
+    assert len(double.known_keys) == 1
+    double.allows = False
+    double.reboot()
+    wait_for(double)
+    opened(double).close()
+    assert len(double.known_keys) == 1
+
+
+def wait_for(double: Any) -> None:
+    """The adb server connects again by itself, some time after a device went away."""
+    settled(lambda: any(c.ready for c in ADB.discover([double.serial]) if c.address == double.serial))
+
+
+def test_offline(phone: Make) -> None:
+    double = phone()
+    double.faults.offline = True
+    with pytest.raises(DeviceError) as caught:
+        opened(double)
+    assert double.serial in caught.value.message
+    assert caught.value.hint
+
+
+def test_an_old_android(phone: Make) -> None:
+    double = phone()
+    double.faults.features = "cmd"
+    with pytest.raises(DeviceError, match=r"not answering|shell_v2"):
+        opened(double)
+
+
+def test_a_name_of_the_catalog_finds_the_phone_and_several_are_ambiguous(phone: Make) -> None:
+    first, second = phone(), phone({"ro.product.model": "Pixel 9 Pro", "ro.product.device": "caiman"})
+    ADB.discover([first.serial, second.serial])
+    with pytest.raises(DeviceError) as caught:
+        resolve("android")
+    for double, model in ((first, "Pixel 8"), (second, "Pixel 9 Pro")):
+        assert f"{double.serial} ({model})" in caught.value.message
+
+
+def test_two_phones_run_at_once_and_answers_do_not_mix(phone: Make) -> None:
+    with opened(phone()) as one, opened(phone()) as other:
+        first = one.run(["sh", "-c", "read x; echo $x; read x; echo $x"], stdin="1\n2\n", timeout_s=20)
+        second = other.run(["sh", "-c", "read x; echo $x; read x; echo $x"], stdin="3\n4\n", timeout_s=20)
+        assert [next(first), next(second), next(first), next(second)] == ["1", "3", "2", "4"]
+        assert list(first) == list(second) == []
