@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from edgeeff import stats
 from edgeeff.harness import MIN_LAUNCHES
+from edgeeff.stats import Latency
 from edgeeff.values import Caveat, DeviceState, Launch, Measurement
 
 PRESSURE_PERCENT = 10.0
@@ -31,10 +32,17 @@ TREND_CHANGE = 0.03
 """Least relative change from the first to the second half that a trend must make to matter."""
 
 
-def caveats(measurement: Measurement) -> tuple[Caveat, ...]:
-    """All that is worth knowing about a measurement, the gravest first."""
+def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[Caveat, ...]:
+    """All that is worth knowing about a measurement, the gravest first.
+
+    Args:
+        latency: the measurement's estimates, where they are at hand.
+    """
     found: list[Caveat] = []
-    for check in (_failed, _fallback, _emulated, _precision, _noise, _trend, _memory, _threads, _clock, _weights):
+    for check in (_failed, _fallback, _emulated):
+        found.extend(check(measurement))
+    found.extend(_precision(measurement, latency or stats.latency(measurement)))
+    for check in (_noise, _trend, _memory, _threads, _clock, _weights):
         found.extend(check(measurement))
     return tuple(found)
 
@@ -70,8 +78,7 @@ def _emulated(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _precision(m: Measurement) -> Iterator[Caveat]:
-    latency = stats.latency(m)
+def _precision(m: Measurement, latency: Latency) -> Iterator[Caveat]:
     target, half_width = _number(m.context.get("precision_target")), latency.relative_half_width
     if 0 < latency.launches < MIN_LAUNCHES:
         level = latency.interval.level if latency.interval else 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from edgeeff.errors import UsageError
@@ -158,13 +158,25 @@ def winners(candidates: Sequence[tuple[float, float]], exponents: Exponents) -> 
     for accuracy, cost in candidates:
         _check_accuracy(accuracy)
         _check_positive("the cost", cost)
+    front = _front(candidates)
     merged: list[TargetRange] = []
-    for piece in _pieces(candidates, exponents):
+    for found in _pieces([candidates[i] for i in front], exponents):
+        piece = replace(found, winner=front[found.winner])
         if merged and (merged[-1].winner == piece.winner or _is_sliver(piece)):
             merged[-1] = TargetRange(merged[-1].low, piece.high, merged[-1].winner)
         else:
             merged.append(piece)
     return merged
+
+
+def _front(candidates: Sequence[tuple[float, float]]) -> list[int]:
+    """Those that no other beats on accuracy and cost, in their order: nobody else can win, and they are few."""
+    best, front = 0.0, []
+    for index in sorted(range(len(candidates)), key=lambda i: (candidates[i][1], -candidates[i][0], i)):
+        if candidates[index][0] > best:
+            best = candidates[index][0]
+            front.append(index)
+    return sorted(front)
 
 
 def _is_sliver(piece: TargetRange) -> bool:

@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from edgeeff.values import Launch, Measurement
 
@@ -83,8 +84,14 @@ def latency(measurement: Measurement) -> Latency:
         median_s=statistics.median(medians),
         interval=median_interval(medians),
         p90_s=pooled_quantile([launch.samples_ns for launch in good], 0.9) / 1e9,
-        spread=statistics.stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
+        spread=_stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
     )
+
+
+def _stdev(values: Sequence[float]) -> float:
+    """The sample's standard deviation; in floats, which is ten times as fast as statistics.stdev's fractions."""
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def median_interval(values: Sequence[float], level: float = CONFIDENCE) -> Interval | None:
@@ -116,6 +123,7 @@ def median_interval(values: Sequence[float], level: float = CONFIDENCE) -> Inter
     return Interval(low, high, level)
 
 
+@cache
 def _coverage(n: int, k: int) -> float:
     """How often the k-th smallest and k-th largest of n values enclose the population's median."""
     return 1 - 2 * sum(math.comb(n, i) for i in range(k)) / (1 << n)
@@ -126,6 +134,9 @@ def pooled_quantile(groups: Sequence[Sequence[int]], fraction: float) -> int:
 
     A launch that had time for more runs does not count for more.
     """
+    if len({len(group) for group in groups}) == 1:  # the usual case, of plain numbers
+        pooled = sorted(sample for group in groups for sample in group)
+        return pooled[max(math.ceil(fraction * len(pooled) * (1 - 1e-9)), 1) - 1]
     weighted = sorted((sample, 1 / len(group)) for group in groups for sample in group)
     # The least bit below, since the weights' sum rounds.
     target = fraction * len(groups) * (1 - 1e-9)

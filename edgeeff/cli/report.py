@@ -56,6 +56,8 @@ def parse_macs(text: str) -> float:
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="text", show_default=True)
 @json_option
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Also write a page to look at: one file.")
+@click.option("--figures", type=click.Path(path_type=Path), help="Also write the figures to this folder: PNG and SVG.")
 def report(
     results: tuple[Path, ...],
     target_ms: float,
@@ -65,6 +67,8 @@ def report(
     form: str,
     as_json: bool,
     out: Path | None,
+    page: Path | None,
+    figures: Path | None,
 ) -> None:
     """Show where each measured file stands against the MnasNet objective ACC * (LAT / T)^w.
 
@@ -77,14 +81,27 @@ def report(
     given = read_accuracies(accuracy) if accuracy else ()
     measurements = _read(results or (Path("results"),))
     variants = {name: variant for family in registry.families().values() for name, variant in family.variants.items()}
-    render = RENDERERS["json" if as_json else form]
-    text = render(build(measurements, Inputs(variants, given), settings))
+    built = build(measurements, Inputs(variants, given), settings)
+    if page is not None:
+        from edgeeff.report import to_html
+
+        _write(page, to_html.render(built))
+    if figures is not None:
+        from edgeeff.report.figures import write_figures
+
+        paths = write_figures(built, figures)
+        say(f"wrote {len(paths)} figures into {figures}")
+    text = RENDERERS["json" if as_json else form](built)
     if out is None:
         click.echo(text, nl=False)
-        return
-    with replacing(out) as temporary:
+    else:
+        _write(out, text)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    say(f"wrote {out}")
+    say(f"wrote {path}")
 
 
 def _read(paths: tuple[Path, ...]) -> list[Measurement]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edgeeff.objective import objective
@@ -30,13 +30,19 @@ class Section:
     level: int = 2
 
 
-def document(report: Report) -> Iterator[Section]:
-    """All that a person reads, in order; the verdict comes last."""
+def document(report: Report, *, rows: bool = True) -> Iterator[Section]:
+    """All that a person reads, in order; the verdict comes last.
+
+    Args:
+        rows: whether the tables of all rows are wanted; a page that lets its reader sort them has its own.
+    """
     for group in report.groups:
         yield Section(group.title, level=1)
-        yield _standing(group, report.settings)
+        if rows:
+            yield _standing(group, report.settings)
         yield _ranges(group, report.settings)
-        yield _flops(group, report.settings)
+        table = _flops_table(group, report.settings) if rows else None
+        yield Section("Do FLOPS stand for latency here?", table, tuple(_flops_lines(group, report.settings)))
         yield _published(group, report.settings)
     notes = [note for group in report.groups for note in group.notes] + list(report.notes)
     if notes:
@@ -60,7 +66,8 @@ def _standing(group: Group, settings: Settings) -> Section:
     """The main table: latency, target, accuracy, objectives and rank."""
     chosen = settings.exponents.name
     others = [name for name in ("soft", "hard") if name != chosen]
-    footnotes = list(dict.fromkeys(row.accuracy_note for row in group.rows))
+    footnotes = _numbered(row.accuracy_note for row in group.rows)
+    accelerated = _accelerated(group)
     columns = [Column("rank", "decimal"), Column("variant"), Column("format"), Column("precision"), Column("runtime")]
     columns += [Column("accelerator")] if _accelerated(group) else []
     columns += [Column("median, ms", "decimal"), Column(f"meets {_ms(settings.target_s)} ms")]
@@ -69,23 +76,28 @@ def _standing(group: Group, settings: Settings) -> Section:
     rows = []
     for row in group.rows:
         accuracy = f"{percent(row.accuracy.top1)} {row.accuracy.provenance}" if row.accuracy else UNKNOWN
-        cells = [NONE if row.rank is None else str(row.rank), *_identity(row, group)]
+        cells = [NONE if row.rank is None else str(row.rank), *_identity(row, accelerated)]
         cells += [milliseconds(row), row.meets_target]
-        cells += [f"{accuracy} [{footnotes.index(row.accuracy_note) + 1}]", _score(row, chosen, interval=True)]
+        cells += [f"{accuracy} [{footnotes[row.accuracy_note]}]", _score(row, chosen, interval=True)]
         cells += [_score(row, name) for name in others]
         rows.append(cells)
     lines = [f"{_formula(settings)} (MnasNet, section 3.1); more is better.", _interval_line(group)]
-    lines += [f"[{number}] {note}" for number, note in enumerate(footnotes, 1)]
+    lines += [f"[{number}] {note}" for note, number in footnotes.items()]
     return Section("Against the target", Table(columns, rows), tuple(lines))
+
+
+def _numbered(notes: Iterable[str]) -> dict[str, int]:
+    """Each note once, with its number from 1."""
+    return {note: number for number, note in enumerate(dict.fromkeys(notes), 1)}
 
 
 def _accelerated(group: Group) -> bool:
     return any(row.measurement.accelerator != "cpu" for row in group.rows)
 
 
-def _identity(row: Row, group: Group) -> list[str]:
+def _identity(row: Row, accelerated: bool) -> list[str]:
     m = row.measurement
-    return [row.name, m.format, m.precision, m.runtime, *([m.accelerator] if _accelerated(group) else [])]
+    return [row.name, m.format, m.precision, m.runtime, *([m.accelerator] if accelerated else [])]
 
 
 def _score(row: Row, exponents: str, *, interval: bool = False) -> str:
@@ -131,9 +143,9 @@ def _ms_end(seconds: float) -> str:
     return significant(seconds * 1e3, 4)
 
 
-def _flops(group: Group, settings: Settings) -> Section:
+def _flops_table(group: Group, settings: Settings) -> Table:
     """FLOPS against latency, and the objective on FLOPS."""
-    target = f"{settings.target_macs / 1e6:g} M"
+    accelerated = _accelerated(group)
     columns = [Column("rank on FLOPS", "decimal"), Column("variant"), Column("format"), Column("precision")]
     columns += [Column("runtime"), *([Column("accelerator")] if _accelerated(group) else [])]
     columns += [Column("multiply-adds, M", "decimal"), Column("median, ms", "decimal"), Column("GMAC/s", "decimal")]
@@ -141,16 +153,18 @@ def _flops(group: Group, settings: Settings) -> Section:
     rows = []
     for row in sorted(group.rows, key=lambda row: row.macs_rank or math.inf):
         macs, median = row.measurement.macs, row.latency.median_s
-        cells = [NONE if row.macs_rank is None else str(row.macs_rank), *_identity(row, group)]
+        cells = [NONE if row.macs_rank is None else str(row.macs_rank), *_identity(row, accelerated)]
         cells += [f"{macs / 1e6:.1f}" if macs else UNKNOWN, significant(median * 1e3) if median else UNKNOWN]
         cells += [significant(macs / median / 1e9) if macs and median else UNKNOWN]
         cells += [UNKNOWN if row.macs_objective is None else significant(row.macs_objective, SCORE_DIGITS)]
         rows.append(cells)
-    lines = [
-        f"ACC * (FLOPS / {target})^w with FLOPS in multiply-adds, as EfficientNet-B0 was searched (its section 4)."
-    ]
-    lines += _correlation_lines(group.correlations)
-    return Section("Do FLOPS stand for latency here?", Table(columns, rows), tuple(lines))
+    return Table(columns, rows)
+
+
+def _flops_lines(group: Group, settings: Settings) -> Iterator[str]:
+    target = f"{settings.target_macs / 1e6:g} M"
+    yield f"ACC * (FLOPS / {target})^w with FLOPS in multiply-adds, as EfficientNet-B0 was searched (its section 4)."
+    yield from _correlation_lines(group.correlations)
 
 
 def _correlation_lines(correlations: Sequence[Correlation]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import groupby
 
 from edgeeff.report._correlation import LEAST_POINTS, departures, spearman
 from edgeeff.report.values import Correlation, Row
@@ -48,13 +49,38 @@ def _points(rows: Sequence[Row]) -> Iterator[tuple[Row, float, float]]:
 
 
 def _inversion(rows: Sequence[Row]) -> tuple[str, str, float, float] | None:
-    """The pair in which the network with fewer multiply-adds is slower by the largest ratio."""
+    """The pair in which the network with fewer multiply-adds is slower by the largest ratio.
+
+    From the most multiply-adds down, `larger` holds rows larger than the present one, ascending by the upper end of
+    their interval and each faster than those before it: the best partner is the last that ends below the present
+    row's lower end.
+    """
     worst = None
-    for (small, small_macs, small_s), (large, large_macs, large_s) in permutations(_points(rows), 2):
-        slow, fast = small.latency.sure_interval, large.latency.sure_interval
-        if slow is None or fast is None or small_macs >= large_macs:
-            continue
-        ratio = small_s / large_s
-        if slow.low > fast.high and (worst is None or ratio > worst[3]):
-            worst = (small.label, large.label, small_macs / large_macs, ratio)
+    larger: list[tuple[float, float, Row]] = []
+    for macs, group in groupby(sorted(_points(rows), key=lambda p: -p[1]), key=lambda p: p[1]):
+        sure = [(row, median, row.latency.sure_interval) for row, _, median in group]
+        members = [(row, median, interval) for row, median, interval in sure if interval is not None]
+        for small, median, interval in members:
+            place = bisect_left(larger, interval.low, key=_upper_end)
+            if place:
+                _, best, large = larger[place - 1]
+                if worst is None or median / best > worst[3]:
+                    worst = (small.label, large.label, macs / (large.measurement.macs or 1), median / best)
+        for row, median, interval in members:
+            _insert(larger, interval.high, median, row)
     return worst
+
+
+def _upper_end(entry: tuple[float, float, Row]) -> float:
+    return entry[0]
+
+
+def _insert(larger: list[tuple[float, float, Row]], high: float, median: float, row: Row) -> None:
+    """Adds a row unless one that is there ends earlier and is as fast; those that it beats so fall out."""
+    place = bisect_left(larger, high, key=_upper_end)
+    if place and larger[place - 1][1] <= median:
+        return
+    end = place
+    while end < len(larger) and larger[end][1] >= median:
+        end += 1
+    larger[place:end] = [(high, median, row)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +76,8 @@ def _row(measurement: Measurement, claimed: Claim, settings: Settings) -> Row:
         if macs:
             on_macs = objective(top1, macs, settings.target_macs, settings.exponents)
     meets = _meets(latency, settings.target_s)
-    return Row(measurement, latency, claimed.accuracy, claimed.note, meets, objectives, on_macs)
+    caveats = checks.caveats(measurement, latency)
+    return Row(measurement, latency, claimed.accuracy, claimed.note, meets, objectives, on_macs, caveats=caveats)
 
 
 def _meets(latency: Latency, target_s: float) -> Meets:
@@ -116,11 +118,11 @@ def _ranked(rows: Sequence[Row], exponents: str) -> list[Row]:
         score = row.objectives.get(exponents)
         return (-score.value if score else 0.0, row.latency.median_s or float("inf"))
 
-    macs_objectives = [row.macs_objective for row in rows if row.macs_objective is not None]
+    macs_objectives = sorted(row.macs_objective for row in rows if row.macs_objective is not None)
     ranked = []
     for place, row in enumerate(sorted(rows, key=key), 1):
         on_macs = row.macs_objective
-        macs_rank = None if on_macs is None else 1 + sum(other > on_macs for other in macs_objectives)
+        macs_rank = None if on_macs is None else 1 + len(macs_objectives) - bisect_right(macs_objectives, on_macs)
         ranked.append(replace(row, rank=place if row.objectives else None, macs_rank=macs_rank))
     return ranked
 
@@ -142,7 +144,7 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     """One for each kind of caveat, with the first row that has it; and whether the rows are of one session."""
     found: dict[str, list[tuple[Row, Caveat]]] = {}
     for row in rows:
-        for caveat in checks.caveats(row.measurement):
+        for caveat in row.caveats:
             found.setdefault(caveat.code, []).append((row, caveat))
     found.pop("random-weights", None)  # the accuracies' notes say it
     for (row, caveat), *others in found.values():

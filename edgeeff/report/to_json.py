@@ -7,7 +7,6 @@ import json
 import math
 from typing import Any
 
-from edgeeff import checks
 from edgeeff.objective import Scored
 from edgeeff.report.values import Group, Report, Row
 from edgeeff.stats import Latency
@@ -85,7 +84,7 @@ def _row(row: Row, group: Group, number: int) -> dict[str, Any]:
         "failed_launches": row.latency.failed,
         "session": m.session,
         "measurement": m.id,
-        "warnings": checks.caveats(m),
+        "warnings": row.caveats,
     }
 
 

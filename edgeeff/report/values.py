@@ -11,7 +11,7 @@ from edgeeff.objective import Exponents, Scored, TargetRange
 from edgeeff.published import PublishedLatency
 from edgeeff.report.accuracies import is_random
 from edgeeff.stats import Latency
-from edgeeff.values import Accuracy, DeviceInfo, Measurement
+from edgeeff.values import Accuracy, Caveat, DeviceInfo, Measurement
 
 Meets = Literal["yes", "no", "uncertain", "unknown"]
 """Whether the latency is within T: "uncertain" when T lies in its interval or there is no interval."""
@@ -35,6 +35,7 @@ class Row:
     macs_objective: float | None
     rank: int | None = None
     macs_rank: int | None = None
+    caveats: tuple[Caveat, ...] = ()
 
     @property
     def name(self) -> str:

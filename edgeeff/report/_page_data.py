@@ -1,0 +1,151 @@
+"""Report -> the data of the HTML page: columns of numbers, and text once each, so that 100,000 rows stay small."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgeeff import stats
+from edgeeff.report._flops import Correlation
+from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
+from edgeeff.report.to_json import plain
+from edgeeff.report.values import Group, Report, Row
+from edgeeff.values import DeviceState, Launch
+
+DETAILED_ROWS = 100
+"""In each group, so many rows (the best ranked first) keep their raw samples and conditions in the page."""
+
+SAMPLES_A_LAUNCH = 200
+"""More are thinned evenly: a plot 600 pixels high shows no more."""
+
+DIGITS = 6
+"""Significant digits of the columns; no latency is measured to more."""
+
+
+def page_data(report: Report) -> dict[str, Any]:
+    """A JSON object: settings, groups, and one column a quantity over the rows of all groups.
+
+    A column of text is {"values": the different texts, "codes": an index into them for each row}. Times are in
+    milliseconds. null is unknown.
+    """
+    rows = [row for group in report.groups for row in group.rows]
+    w = report.settings.exponents
+    offsets = _offsets(report.groups)
+    return {
+        "target_ms": report.settings.target_s * 1e3,
+        "w": {"name": w.name, "alpha": w.alpha, "beta": w.beta},
+        "iso_losses": ISO_LOSSES,
+        "groups": [_group(group, offset) for group, offset in zip(report.groups, offsets, strict=True)],
+        "columns": _columns(rows),
+        "details": {
+            str(offset + i): _details(row)
+            for group, offset in zip(report.groups, offsets, strict=True)
+            for i, row in enumerate(group.rows[:DETAILED_ROWS])
+        },
+    }
+
+
+def _offsets(groups: Sequence[Group]) -> list[int]:
+    """The index of each group's first row among the rows of all groups."""
+    starts, start = [], 0
+    for group in groups:
+        starts.append(start)
+        start += len(group.rows)
+    return starts
+
+
+def _group(group: Group, offset: int) -> dict[str, Any]:
+    pairs = [dataclasses.asdict(pair) for pair in precision_pairs(group.rows)]
+    return {
+        "title": group.title,
+        "short_title": group.short_title,
+        "first": offset,
+        "count": len(group.rows),
+        "front": [offset + index for index in pareto(group.rows)],
+        "pairs": [plain({**pair, "base": offset + pair["base"], "other": offset + pair["other"]}) for pair in pairs],
+        "correlations": [_correlation(found) for found in group.correlations],
+        "detailed": min(len(group.rows), DETAILED_ROWS),
+    }
+
+
+def _correlation(found: Correlation) -> dict[str, Any]:
+    return {"configuration": found.configuration, "rho": found.rho, "networks": found.networks}
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Any]:
+    measurements = [row.measurement for row in rows]
+    latencies = [row.latency for row in rows]
+    intervals = [latency.interval for latency in latencies]
+    # What few launches say decides nothing: only an interval of the usual level answers whether T is met.
+    sure = [latency.sure_interval for latency in latencies]
+    return {
+        "name": _texts(row.name for row in rows),
+        "format": _texts(m.format for m in measurements),
+        "precision": _texts(m.precision for m in measurements),
+        "runtime": _texts(m.runtime for m in measurements),
+        "accelerator": _texts(m.accelerator for m in measurements),
+        "weights": _texts(m.weights or "unknown" for m in measurements),
+        "file": _texts(m.path for m in measurements),
+        "provenance": _texts(row.accuracy.provenance if row.accuracy else "unknown" for row in rows),
+        "accuracy_note": _texts(row.accuracy_note for row in rows),
+        "caveats": _texts("; ".join(c.message for c in row.caveats) for row in rows),
+        "median_ms": _numbers(_ms(latency.median_s) for latency in latencies),
+        "low_ms": _numbers(_ms(i.low) if i else None for i in intervals),
+        "high_ms": _numbers(_ms(i.high) if i else None for i in intervals),
+        "sure_low_ms": _numbers(_ms(i.low) if i else None for i in sure),
+        "sure_high_ms": _numbers(_ms(i.high) if i else None for i in sure),
+        "p90_ms": _numbers(_ms(latency.p90_s) for latency in latencies),
+        "top1": _numbers(row.accuracy.top1 if row.accuracy else None for row in rows),
+        "macs": [m.macs for m in measurements],
+        "parameters": [m.parameters for m in measurements],
+        "size_bytes": [m.size_bytes for m in measurements],
+        "launches": [latency.launches for latency in latencies],
+        "failed": [latency.failed for latency in latencies],
+    }
+
+
+def _texts(values: Iterable[str]) -> dict[str, Any]:
+    """Each text once, and its number for every row."""
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(value, len(numbers)) for value in values]
+    return {"values": list(numbers), "codes": codes}
+
+
+def _numbers(values: Iterable[float | None]) -> list[float | None]:
+    return [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
+
+
+def _details(row: Row) -> dict[str, Any]:
+    """Raw samples and conditions of each launch that succeeded, in the order in which they ran."""
+    launches = stats.succeeded(row.measurement)
+    began = launches[0].started_unix_s if launches else 0.0
+    return {
+        "samples_ms": [_numbers(ns / 1e6 for ns in _thinned(launch.samples_ns)) for launch in launches],
+        "conditions": [_conditions(launch, began) for launch in launches],
+    }
+
+
+def _thinned(samples: Sequence[int]) -> Sequence[int]:
+    step = -(-len(samples) // SAMPLES_A_LAUNCH) if samples else 1
+    return samples[::step]
+
+
+def _conditions(launch: Launch, began: float) -> dict[str, Any]:
+    """The state of the device before a launch, and the launch's median."""
+    state = launch.state_before or DeviceState()
+    clocks = state.cpu_frequency_khz
+    return plain(
+        {
+            "at_s": launch.started_unix_s - began,
+            "median_ms": statistics.median(launch.samples_ns) / 1e6,
+            "temperature_c": state.temperature_c,
+            "clock_mhz": max(clocks) / 1e3 if clocks else None,
+            "load": state.load_1min,
+        }
+    )  # type: ignore[no-any-return]

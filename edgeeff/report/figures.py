@@ -1,0 +1,210 @@
+"""Report -> the page's figures as image files for papers, PNG and SVG, by matplotlib."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff import stats
+from edgeeff.errors import MissingExtraError
+from edgeeff.files import replacing
+from edgeeff.objective import Exponents
+from edgeeff.report._numbers import significant
+from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
+from edgeeff.report.values import Group, Report, Row, Settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "fp32": "#0072B2", "fp16": "#56B4E9", "int8": "#D55E00", "mixed": "#E69F00", "int8-weights": "#009E73",
+    "dynamic": "#CC79A7",
+}  # fmt: skip
+"""Okabe and Ito's, which colour-blind readers tell apart; the page has the same."""
+MARKERS = {"tflite": "o", "onnx": "D"}
+SIZE_IN = (6.4, 4.0)
+PNG_DPI = 200
+MOST_PAIRS = 30
+
+
+def write_figures(report: Report, folder: Path) -> list[Path]:
+    """Writes each figure of each group as GROUP-FIGURE.png and .svg; a figure that would be empty is left out.
+
+    The same report gives the same bytes.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: the folder cannot be written.
+    """
+    pyplot = _pyplot()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for group in report.groups:
+        for name, figure in _figures(group, report.settings):
+            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{group.short_title}-{name}").strip("-.")
+            for path in (folder / f"{stem}.png", folder / f"{stem}.svg"):
+                with replacing(path) as temporary:
+                    form = path.suffix[1:]
+                    # No date, so that the bytes are reproducible.
+                    metadata = {"Date": None} if form == "svg" else {"Software": "edgeeff"}
+                    figure.savefig(temporary, format=form, dpi=PNG_DPI, bbox_inches="tight", metadata=metadata)
+                written.append(path)
+            pyplot.close(figure)
+    return written
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("matplotlib", "report", "figures") from error
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "edgeeff"
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _figures(group: Group, settings: Settings) -> Iterator[tuple[str, Figure]]:
+    """The group's figures by name."""
+    for name, draw in (
+        ("accuracy", _accuracy),
+        ("flops", _flops),
+        ("precisions", _precisions),
+        ("launches", _launches),
+    ):
+        figure = _figure(group, settings, draw)
+        if figure is not None:
+            yield name, figure
+
+
+def _figure(group: Group, settings: Settings, draw: Callable[[Figure, Group, Settings], bool]) -> Figure | None:
+    """The figure that `draw` fills; None where it says that there is nothing to show."""
+    figure: Figure = _pyplot().figure(figsize=SIZE_IN, layout="constrained")
+    if draw(figure, group, settings):
+        return figure
+    _pyplot().close(figure)
+    return None
+
+
+def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float]) -> None:
+    """One series for each precision and format, over the median latency in ms."""
+    series: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        series.setdefault((row.measurement.precision, row.measurement.format), []).append(row)
+    for (precision, form), members in series.items():
+        xs = [_ms(row) for row in members]
+        style = {"color": COLOURS.get(precision, "#999999"), "marker": MARKERS.get(form, "s")}
+        axes.scatter(xs, [y(row) for row in members], s=28, label=f"{precision} {form}", zorder=3, **style)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.set_xlabel("median latency, ms")
+    axes.grid(alpha=0.3)
+
+
+def _ms(row: Row) -> float:
+    assert row.latency.median_s is not None
+    return row.latency.median_s * 1e3
+
+
+def _top1(row: Row) -> float:
+    assert row.accuracy is not None
+    return row.accuracy.top1 * 100
+
+
+def _accuracy(figure: Figure, group: Group, settings: Settings) -> bool:
+    """Accuracy against latency, with the Pareto front, T, and lines of equal objective."""
+    rows = [row for row in group.rows if row.rank is not None]
+    if not rows:
+        return False
+    axes = figure.add_subplot()
+    _scatter(axes, rows, _top1)
+    front = [group.rows[index] for index in pareto(group.rows)]
+    steps = [_ms(row) for row in front], [_top1(row) for row in front]
+    axes.step(*steps, where="post", color="black", ls="--", lw=1, label="Pareto front")
+    target_ms = settings.target_s * 1e3
+    axes.axvline(target_ms, color="#0b5cad", ls=":", lw=1, label=f"T = {target_ms:g} ms")
+    limits = axes.get_xlim(), axes.get_ylim()
+    _iso_lines(axes, rows[0].objectives[settings.exponents.name].value, target_ms, settings.exponents)
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])
+    kinds = {row.accuracy.provenance for row in rows if row.accuracy}
+    axes.set_ylabel(f"top-1, % ({', '.join(sorted(kinds))})")
+    axes.legend(fontsize=7)
+    return True
+
+
+def _iso_lines(axes: Axes, best: float, target_ms: float, w: Exponents) -> None:
+    low, high = axes.get_xlim()
+    xs = [low * (high / low) ** (i / 120) for i in range(121)]
+    for number, loss in enumerate(ISO_LOSSES):
+        ys = [100 * best * (1 - loss) * (x / target_ms) ** -(w.alpha if x <= target_ms else w.beta) for x in xs]
+        label = f"equal {w.name} objective" if number == 0 else None
+        axes.plot(xs, ys, color="grey", lw=0.7, zorder=1, label=label)
+
+
+def _flops(figure: Figure, group: Group, settings: Settings) -> bool:
+    """Multiply-adds against latency, with the rank correlations."""
+    rows = [row for row in group.rows if row.measurement.macs and row.latency.median_s]
+    if not rows:
+        return False
+    axes = figure.add_subplot()
+    _scatter(axes, rows, lambda row: (row.measurement.macs or 0) / 1e6)
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / 1.2, high * 1.2)  # networks of one size would stretch over the whole height
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.set_ylabel("multiply-adds, M")
+    found = [f"{c.configuration}: {c.rho:.2f} ({c.networks} networks)" for c in group.correlations if c.rho is not None]
+    if found:
+        axes.set_title("Spearman's rank correlation\n" + "\n".join(found[:6]), fontsize=8)
+    axes.legend(fontsize=7)
+    return True
+
+
+def _precisions(figure: Figure, group: Group, settings: Settings) -> bool:
+    """Latency and size of other precisions over fp32's, and what top-1 changes where it was measured."""
+    pairs = precision_pairs(group.rows)[:MOST_PAIRS]
+    if not pairs:
+        return False
+    figure.set_size_inches(SIZE_IN[0], 1.2 + 0.35 * len(pairs))
+    names = [group.rows[pair.other].label for pair in pairs]
+    changes = [math.nan if pair.top1_change is None else pair.top1_change * 100 for pair in pairs]
+    parts = [
+        ("latency / fp32", [pair.latency_ratio for pair in pairs], "#0072B2"),
+        ("size / fp32", [pair.size_ratio for pair in pairs], "#009E73"),
+        ("top-1 change, points", changes, "#D55E00"),
+    ]
+    parts = [part for part in parts if not all(map(math.isnan, part[1]))]
+    for number, (title, values, colour) in enumerate(parts):
+        axes = figure.add_subplot(1, len(parts), number + 1)
+        axes.barh(range(len(pairs)), values, color=colour)
+        axes.invert_yaxis()
+        axes.set_yticks(range(len(pairs)), names if number == 0 else [""] * len(pairs), fontsize=7)
+        axes.set_xlabel(title, fontsize=8)
+        axes.tick_params(axis="x", labelsize=7)
+        for place, value in enumerate(values):
+            axes.text(0, place, "unknown" if math.isnan(value) else f" {value:.2f}", va="center", fontsize=7)
+    return True
+
+
+def _launches(figure: Figure, group: Group, settings: Settings) -> bool:
+    """Raw samples of the first-ranked file, launch by launch."""
+    row = group.rows[0]
+    launches = stats.succeeded(row.measurement)
+    if not launches:
+        return False
+    axes = figure.add_subplot()
+    axes.boxplot([[ns / 1e6 for ns in launch.samples_ns] for launch in launches], flierprops={"markersize": 2})
+    axes.set_xlabel("launch")
+    axes.set_ylabel("latency, ms")
+    axes.set_title(f"{row.label}: median {significant(_ms(row), 4)} ms", fontsize=9)
+    return True

@@ -1,0 +1,223 @@
+// The figures: what each shows of the rows under the chosen T and w, and the same in words.
+
+// Points of a scatter plot by precision and format; beyond MOST_POINTS a density, and the points of `kept` alone.
+function points(rows, members, kept, x, y, hover) {
+  const traces = [];
+  let shown = members;
+  if (members.length > MOST_POINTS) {
+    shown = kept;
+    traces.push({
+      type: "histogram2d", x: members.map((row) => Math.log10(x(row))), y: members.map(y), nbinsx: 80, nbinsy: 60,
+      xaxis: "x2", colorscale: [[0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,.25)"], [1, "rgba(0,114,178,1)"]],
+      showscale: false, hoverinfo: "skip", name: "number of files",
+    });
+  }
+  for (const [name, group] of grouped(shown, (row) => `${rows.text("precision", row)} ${rows.text("format", row)}`)) {
+    const [precision, format] = [rows.text("precision", group[0]), rows.text("format", group[0])];
+    traces.push({
+      type: "scatter", mode: "markers", name, x: group.map(x), y: group.map(y), text: group.map(hover), hovertemplate: "%{text}<extra></extra>",
+      marker: { color: colourOf(precision), symbol: FORMAT_SYMBOLS[format] ?? "square", size: 9, line: { width: 1, color: css("--back") } },
+    });
+  }
+  return traces;
+}
+
+function range(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+// Limits of a logarithmic axis with room around the points.
+function logRange(values, room = 0.08) {
+  const [low, high] = range(values).map(Math.log10);
+  const margin = Math.max((high - low) * room, 0.05);
+  return [low - margin, high + margin];
+}
+
+// A logarithmic axis with ticks at round numbers; Plotly's own leave out the decade within a decade ("2", "3", "5").
+function logAxis(title, limits, more = {}) {
+  const narrow = limits[1] - limits[0] < 0.6;
+  const steps = narrow ? [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
+  const ticks = [];
+  for (let decade = Math.floor(limits[0]); decade <= limits[1]; decade++) {
+    for (const step of steps) {
+      const at = decade + Math.log10(step);
+      if (at >= limits[0] && at <= limits[1]) ticks.push(at);
+    }
+  }
+  const text = ticks.map((at) => String(Number(Math.pow(10, at).toPrecision(3))));
+  return axis(title, { range: limits, tickvals: more.type === "log" ? ticks.map((at) => Math.pow(10, at)) : ticks, ticktext: text, ...more });
+}
+
+function drawAccuracy(rows, group, judged, target, w) {
+  const known = judged.order.filter((row) => judged.scores.get(row) !== null);
+  if (known.length === 0) {
+    draw("accuracy", [], {}, "No row has both an accuracy and a latency.");
+    return;
+  }
+  const x = (row) => rows.value("median_ms", row);
+  const y = (row) => rows.value("top1", row) * 100;
+  const hover = (row) => `${escapeText(rows.label(row))}<br>${withInterval(x(row), rows.value("low_ms", row), rows.value("high_ms", row))} ms<br>top-1 ${y(row).toFixed(2)} % ${rows.text("provenance", row)}<br>objective ${judged.scores.get(row).toFixed(4)}, rank ${judged.ranks.get(row)}`;
+  const xRange = logRange(known.map(x).concat([target]));
+  const [low, high] = range(known.map(y));
+  const room = Math.max((high - low) * 0.1, 0.5);
+  const yRange = [low - room, high + room];
+  const best = known[0];
+  const traces = isoLines(rows, judged.scores.get(best), xRange, yRange, target, w);
+  const front = group.front;
+  traces.push({
+    type: "scatter", mode: "lines", name: "Pareto front", x: front.map(x), y: front.map(y),
+    line: { shape: "hv", color: css("--text"), width: 1.5, dash: "dash" }, hoverinfo: "skip",
+  });
+  traces.push(...points(rows, known, [...new Set([...front, ...known.slice(0, 50)])], x, y, hover));
+  traces.push({
+    type: "scatter", mode: "markers", name: "first", x: [x(best)], y: [y(best)], hoverinfo: "skip",
+    marker: { symbol: "circle-open", size: 18, color: css("--accent"), line: { width: 2 } },
+  });
+  const line = { type: "line", x0: target, x1: target, yref: "paper", y0: 0, y1: 1, line: { color: css("--accent"), dash: "dot" } };
+  const words = `${known.length} files. The Pareto front, from the fastest: ${listed(front.map((row) => `${rows.label(row)}, ${significant(x(row))} ms, ${y(row).toFixed(1)} %`))}. ` +
+    `Grey lines join points of equal objective; the highest touches ${rows.label(best)}. The vertical line is T. ${sources(rows, known)}`;
+  draw("accuracy", traces, {
+    xaxis: logAxis("median latency, ms", xRange, { type: "log" }), xaxis2: { overlaying: "x", visible: false, range: xRange },
+    yaxis: axis("top-1, %", { range: yRange }), shapes: [line],
+  }, words);
+}
+
+function sources(rows, members) {
+  const counts = [...grouped(members, (row) => rows.text("provenance", row))].map(([name, found]) => `${found.length} ${name}`);
+  return `Accuracies: ${counts.join(", ")}; latencies are measured.`;
+}
+
+function isoLines(rows, best, xRange, yRange, target, w) {
+  const steps = Array.from({ length: 121 }, (_, i) => Math.pow(10, xRange[0] + ((xRange[1] - xRange[0]) * i) / 120));
+  return rows.data.iso_losses.map((loss, i) => ({
+    type: "scatter", mode: "lines", name: "equal objective", legendgroup: "iso", showlegend: i === 0,
+    x: steps, y: steps.map((latency) => {
+      const accuracy = 100 * isoAccuracy(best * (1 - loss), latency, target, w);
+      return accuracy >= yRange[0] && accuracy <= yRange[1] ? accuracy : null;
+    }),
+    line: { color: css("--dim"), width: 1 }, opacity: 0.7, hovertemplate: `objective ${(best * (1 - loss)).toFixed(4)}<extra></extra>`,
+  }));
+}
+
+function drawFlops(rows, group) {
+  const known = rows.of(group).filter((row) => rows.value("macs", row) && rows.value("median_ms", row) !== null);
+  const x = (row) => rows.value("median_ms", row);
+  const y = (row) => rows.value("macs", row) / 1e6;
+  const hover = (row) => `${escapeText(rows.label(row))}<br>${significant(x(row))} ms, ${y(row).toFixed(1)} M multiply-adds<br>${significant(y(row) / x(row))} GMAC/s`;
+  const correlations = group.correlations.map((found) =>
+    found.rho === null ? `${found.configuration}: unknown, ${found.networks} network${found.networks === 1 ? "" : "s"}` : `${found.configuration}: ${found.rho.toFixed(2)} over ${found.networks} networks`);
+  const words = `${known.length} files. If FLOPs stood for latency, the files of one configuration would lie on one rising line. Spearman's rank correlation: ${listed(correlations)}.`;
+  const traces = known.length ? points(rows, known, known.slice(0, 200), x, (row) => Math.log10(y(row)), hover) : [];
+  if (known.length === 0) {
+    draw("flops", traces, {}, words);
+    return;
+  }
+  const xRange = logRange(known.map(x));
+  draw("flops", traces, {
+    xaxis: logAxis("median latency, ms", xRange, { type: "log" }), xaxis2: { overlaying: "x", visible: false, range: xRange },
+    yaxis: logAxis("multiply-adds, M", logRange(known.map(y), 0.15)),
+  }, words);
+}
+
+// Three bar charts that share their rows: side by side, or one below the other on a narrow screen.
+function drawPrecisions(rows, group) {
+  const pairs = group.pairs.slice(0, 60);
+  const narrow = document.documentElement.clientWidth < 640;
+  const names = pairs.map((pair) => (narrow ? rows.label(pair.other).replace(" on ", "<br>on ").replace(" (", "<br>(") : rows.label(pair.other)));
+  const places = pairs.map((_, i) => i); // two files may bear one label
+  const ratio = (value) => `${value.toFixed(2)}x`;
+  const change = (value) => (value === null ? "unknown" : `${value > 0 ? "+" : ""}${(value * 100).toFixed(1)}`);
+  const parts = [
+    ["latency / fp32", "#0072B2", (p) => p.latency_ratio, (p) => ratio(p.latency_ratio)],
+    ["size / fp32", "#009E73", (p) => p.size_ratio, (p) => ratio(p.size_ratio)],
+    ["top-1 change, points", "#D55E00", (p) => (p.top1_change === null ? null : p.top1_change * 100), (p) => change(p.top1_change)],
+  ].filter(([, , value]) => pairs.some((p) => value(p) !== null));
+  const share = 1 / parts.length;
+  const details = { showlegend: false, bargap: 0.3, margin: { l: 10, r: 20, t: 20, b: 50 } };
+  const traces = pairs.length ? parts.map(([title, colour, value, text], i) => {
+    const [x, y] = [i ? `x${i + 1}` : "x", narrow && i ? `y${i + 1}` : "y"];
+    const span = narrow ? [0, 1] : [share * (i + 0.05), share * (i + 0.95)];
+    const height = narrow ? [1 - share * (i + 0.75), 1 - share * i] : [0, 1];
+    details[`xaxis${i ? i + 1 : ""}`] = axis(title, { domain: span, rangemode: "tozero", anchor: y });
+    if (narrow || i === 0) details[`yaxis${i ? i + 1 : ""}`] = axis("", { autorange: "reversed", domain: height, anchor: x, tickvals: places, ticktext: names, tickfont: { size: narrow ? 10 : 12 } });
+    return {
+      type: "bar", orientation: "h", name: title, y: places, customdata: names, x: pairs.map(value), marker: { color: colour }, xaxis: x, yaxis: y,
+      text: pairs.map(text), textposition: "auto", hovertemplate: "%{customdata}: %{text}<extra></extra>",
+    };
+  }) : [];
+  const told = pairs.map((p) => `${rows.label(p.other)}: ${ratio(p.latency_ratio)} the time, ${ratio(p.size_ratio)} the size, top-1 ${p.top1_change === null ? "change unknown (not measured on these files)" : `${change(p.top1_change)} points`}`);
+  document.querySelector("#precisions .plot").style.height = `${(narrow ? parts.length : 1) * Math.max(12, 5 + 2.4 * pairs.length)}rem`;
+  draw("precisions", traces, details, `${listed(told)}.`);
+}
+
+function drawSamples(rows, row) {
+  const details = rows.data.details[row];
+  const colour = colourOf(rows.text("precision", row));
+  const traces = (details?.samples_ms ?? []).map((samples, i) => ({
+    type: "box", name: String(i + 1), y: samples, boxpoints: "all", jitter: 0.6, pointpos: 0, marker: { color: colour, size: 3, opacity: 0.5 },
+    line: { color: css("--text"), width: 1 }, fillcolor: "rgba(0,0,0,0)", showlegend: false,
+  }));
+  const medians = (details?.conditions ?? []).map((c) => c.median_ms);
+  const words = medians.length ? `${rows.label(row)}: ${medians.length} launches, a process each; their medians lie between ${significant(Math.min(...medians), 4)} and ${significant(Math.max(...medians), 4)} ms.` : `${rows.label(row)}: no samples.`;
+  draw("samples", traces, { xaxis: axis("launch", { type: "category" }), yaxis: axis("latency, ms") }, words);
+}
+
+function drawConditions(rows, row) {
+  const conditions = rows.data.details[row]?.conditions ?? [];
+  const kinds = [["median_ms", "latency, ms", "#0072B2"], ["temperature_c", "temperature, °C", "#D55E00"], ["clock_mhz", "fastest clock, MHz", "#009E73"], ["load", "load, 1 min", "#CC79A7"]];
+  const known = kinds.filter(([key]) => conditions.some((c) => c[key] !== null));
+  const unknown = kinds.filter((kind) => !known.includes(kind)).map(([, title]) => title.split(",")[0]);
+  const details = { xaxis: axis("since the first launch, s"), showlegend: false, grid: { rows: Math.max(known.length, 1), columns: 1, subplots: known.map((_, i) => [i ? `xy${i + 1}` : "xy"]) } };
+  const traces = known.map(([key, title, colour], i) => {
+    details[i ? `yaxis${i + 1}` : "yaxis"] = axis(title.replace(", ", "<br>"), { title: { text: title.replace(", ", "<br>"), font: { size: 11 } } });
+    return {
+      type: "scatter", mode: "lines+markers", x: conditions.map((c) => c.at_s), y: conditions.map((c) => c[key]), yaxis: i ? `y${i + 1}` : "y",
+      name: title, line: { color: colour }, hovertemplate: `%{y} ${title}<extra></extra>`,
+    };
+  });
+  document.querySelector("#conditions .plot").style.height = `${6 + 7 * known.length}rem`;
+  const told = known.map(([key, title]) => {
+    const [low, high] = range(conditions.map((c) => c[key]).filter((v) => v !== null));
+    return `${title}: ${significant(low)} to ${significant(high)}`;
+  });
+  const missing = unknown.length ? ` Could not be read here: ${unknown.join(", ")}.` : "";
+  draw("conditions", traces, details, `Before each launch. ${told.join("; ")}.${missing}`);
+}
+
+const MOST_OPS = 30;
+function drawProfiles(rows) {
+  const choice = document.querySelector("#profile select");
+  const profiles = rows.data.profiles ?? [];
+  if (choice.options.length === 0) {
+    profiles.forEach((profile, i) => choice.append(new Option(profile.title, i)));
+    choice.addEventListener("change", () => drawProfile(profiles[Number(choice.value)]));
+  }
+  drawProfile(profiles[Number(choice.value)]);
+}
+
+function drawProfile(profile) {
+  if (!profile) {
+    draw("profile", [], {}, "");
+    return;
+  }
+  const ops = [...profile.ops].sort((a, b) => b.ms - a.ms).slice(0, MOST_OPS);
+  const total = profile.ops.reduce((sum, op) => sum + op.ms, 0);
+  const kinds = [...grouped(profile.ops, (op) => op.kind)].map(([kind, members]) => [kind, members.reduce((sum, op) => sum + op.ms, 0)]).sort((a, b) => b[1] - a[1]);
+  const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+  const traces = kinds.map(([kind], i) => {
+    const members = ops.filter((op) => op.kind === kind);
+    return {
+      type: "bar", orientation: "h", name: kind, x: members.map((op) => op.ms), y: members.map((op) => op.name), marker: { color: palette[i] ?? "#999999" },
+      text: members.map((op) => `${significant((100 * op.ms) / total, 2)} %${op.macs ? `, ${significant(op.macs / op.ms / 1e6)} GMAC/s` : ""}`), hovertemplate: "%{y}: %{x:.3f} ms, %{text}<extra></extra>", textposition: "none",
+    };
+  }).filter((trace) => trace.x.length);
+  document.querySelector("#profile .plot").style.height = `${10 + 1.3 * ops.length}rem`;
+  draw("profile", traces, {
+    xaxis: axis("time of one run, ms"), yaxis: axis("", { categoryorder: "array", categoryarray: ops.map((op) => op.name).reverse() }), barmode: "stack", margin: { l: 200, r: 20, t: 20, b: 50 },
+  }, `${profile.title}, ${profile.how}. The ${ops.length} slowest of ${profile.ops.length} ops. By kind: ${listed(kinds.map(([kind, ms]) => `${kind} ${significant((100 * ms) / total, 2)} %`))}.`);
+}

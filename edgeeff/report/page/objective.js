@@ -1,0 +1,27 @@
+// ACC * (LAT / T)^w (Tan et al. 2019, section 3.1); the same as edgeeff/objective.py, which the tests hold it against.
+function objective(accuracy, latency, target, w) {
+  return accuracy * Math.pow(latency / target, latency <= target ? w.alpha : w.beta);
+}
+
+// The latency at which a row of this accuracy has this objective: the iso-line, solved for ACC.
+function isoAccuracy(value, latency, target, w) {
+  return value / Math.pow(latency / target, latency <= target ? w.alpha : w.beta);
+}
+
+// Fixed-point notation with so many significant digits, as edgeeff/report/_numbers.py has it.
+function significant(value, digits = 3) {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+  return value.toFixed(Math.min(Math.max(decimals, 0), 20));
+}
+
+// The value and its interval, to two digits of the interval's half-width.
+function withInterval(value, low, high, digits = 5) {
+  if (value === null) return "unknown";
+  if (low === null || high === null) return significant(value);
+  const most = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+  const half = (high - low) / 2;
+  let decimals = half > 0 ? Math.min(1 - Math.floor(Math.log10(half)), most) : most;
+  decimals = Math.min(Math.max(decimals, 0), 20);
+  return `${value.toFixed(decimals)} [${low.toFixed(decimals)}, ${high.toFixed(decimals)}]`;
+}

@@ -1,0 +1,57 @@
+// How the plots look: colours that colour-blind readers tell apart (Okabe and Ito), symbols that do without colours.
+
+const PRECISION_COLOURS = {
+  fp32: "#0072B2", fp16: "#56B4E9", int8: "#D55E00", mixed: "#E69F00", "int8-weights": "#009E73", dynamic: "#CC79A7",
+};
+const FORMAT_SYMBOLS = { tflite: "circle", onnx: "diamond" };
+const MOST_POINTS = 2000; // of a scatter plot; more are drawn as a density with the front on top
+
+function colourOf(precision) {
+  return PRECISION_COLOURS[precision] ?? "#999999";
+}
+
+function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function axis(title, more = {}) {
+  return { title: { text: title }, gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true, ...more };
+}
+
+function layout(more) {
+  return {
+    paper_bgcolor: css("--back"), plot_bgcolor: css("--back"), font: { color: css("--text"), size: 13 },
+    margin: { l: 60, r: 20, t: 20, b: 50 }, legend: { orientation: "h", y: document.documentElement.clientWidth < 640 ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
+  };
+}
+
+// Nothing leaves the page: the button that uploads a chart is taken away.
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "sendChartToCloud"], plotlyServerURL: "" };
+
+// Draws a plot into a figure, with its description in words below and as its accessible name.
+function draw(id, traces, details, words) {
+  const figure = document.getElementById(id);
+  const plot = figure.querySelector(".plot");
+  figure.hidden = traces.length === 0;
+  figure.querySelector("figcaption").textContent = words;
+  if (traces.length === 0) return;
+  plot.setAttribute("role", "img");
+  plot.setAttribute("aria-label", words);
+  Plotly.react(plot, traces, layout(details), CONFIG);
+}
+
+function grouped(items, key) {
+  const found = new Map();
+  for (const item of items) {
+    const name = key(item);
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(item);
+  }
+  return found;
+}
+
+// A list of names in a sentence, cut where it gets long.
+function listed(names, most = 8) {
+  if (names.length <= most) return names.join("; ");
+  return `${names.slice(0, most).join("; ")}; and ${names.length - most} more`;
+}

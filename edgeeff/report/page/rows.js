@@ -1,0 +1,64 @@
+// The page's data and the order of its rows under the chosen T and w. Rows are numbers: indices into the columns.
+
+async function unpack(text) {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("this browser is too old for this page (it has no DecompressionStream): take one from 2023 or later");
+  }
+  const bytes = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}
+
+class Rows {
+  constructor(data) {
+    this.data = data;
+    this.columns = data.columns;
+  }
+
+  text(column, row) {
+    const found = this.columns[column];
+    return found.values[found.codes[row]];
+  }
+
+  value(column, row) {
+    return this.columns[column][row];
+  }
+
+  label(row) {
+    const accelerator = this.text("accelerator", row);
+    const random = this.text("weights", row).startsWith("random") ? " (random weights)" : "";
+    const where = accelerator === "cpu" ? "" : `, ${accelerator}`;
+    return `${this.text("name", row)}${random} ${this.text("precision", row)} ${this.text("format", row)} on ${this.text("runtime", row)}${where}`;
+  }
+
+  of(group) {
+    return Array.from({ length: group.count }, (_, i) => group.first + i);
+  }
+
+  // The objective of every row of a group (null where it is unknown), and each row's rank from 1. Of rows that tie,
+  // the faster comes first, as in edgeeff/report/build.py.
+  judge(group, target, w) {
+    const { top1, median_ms: latency } = this.columns;
+    const rows = this.of(group);
+    const scores = new Map();
+    for (const row of rows) {
+      const known = top1[row] !== null && latency[row] !== null;
+      scores.set(row, known ? objective(top1[row], latency[row], target, w) : null);
+    }
+    const time = (row) => (latency[row] === null ? Infinity : latency[row]);
+    const order = rows.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0) || time(a) - time(b) || a - b);
+    const ranks = new Map();
+    order.forEach((row, place) => ranks.set(row, scores.get(row) === null ? null : place + 1));
+    return { order, scores, ranks };
+  }
+
+  // Whether the latency is within the target: the interval decides, not the median.
+  meets(row, target) {
+    if (this.value("median_ms", row) === null) return "unknown";
+    const low = this.value("sure_low_ms", row);
+    const high = this.value("sure_high_ms", row);
+    if (low === null) return "uncertain";
+    if (high <= target) return "yes";
+    return low > target ? "no" : "uncertain";
+  }
+}
