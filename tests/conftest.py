@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +52,21 @@ def small_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def split_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of which one op stays outside the delegate."""
     return _written(tmp_path_factory.mktemp("models"), "split.tflite", _network(splits_the_delegate=True))
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str, str], str]:
+    """Finds a program that pip cannot bring: program(name, cure) -> its path.
+
+    Where it is missing the test is skipped and says so; with EDGEEFF_REQUIRE_ALL set, as CI has it, it fails.
+    """
+
+    def find(name: str, cure: str) -> str:
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+        if path is None and os.environ.get("EDGEEFF_REQUIRE_ALL"):
+            pytest.fail(f"{name} is not installed: {cure}")
+        if path is None:
+            pytest.skip(f"{name} is not installed, so this was NOT tested: {cure}")
+        return path
+
+    return find

@@ -196,9 +196,9 @@ function nextTheme() {
 function listen() {
   $("group").addEventListener("change", (event) => chooseGroup(Number(event.target.value)));
   $("target").addEventListener("input", (event) => setTarget(Math.pow(10, Number(event.target.value))));
-  $("target-number").addEventListener("change", (event) => setTarget(Number(event.target.value)));
+  $("target-number").addEventListener("change", (event) => setTarget(parseFloat(event.target.value)));
   $("w").addEventListener("input", (event) => setExponent(Number(event.target.value)));
-  $("w-number").addEventListener("change", (event) => setExponent(Number(event.target.value)));
+  $("w-number").addEventListener("change", (event) => setExponent(parseFloat(event.target.value)));
   $("kind").addEventListener("change", (event) => setKind(event.target.value));
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("find").addEventListener("input", () => { arrange(); showTable(); });

@@ -1,0 +1,236 @@
+"""The page in a real browser: it loads alone, ranks as the report does, sorts, and fits a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from edgeeff.objective import HARD, SOFT, TARGET_MACS, Exponents
+from edgeeff.report import to_html
+from edgeeff.report.build import Inputs, build
+from edgeeff.report.figures import write_figures
+from edgeeff.report.values import Report, Settings
+from edgeeff.values import Accuracy, DeviceInfo, DeviceState, Launch, Measurement, Normalisation, Variant
+
+HOST = DeviceInfo("host", "host", "Some CPU", "Debian 12", "6.1", "x86_64", 2, None)
+PIXEL = replace(HOST, name="pixel")
+HOSTILE = "<img src=x onerror=alert(1)></script><script>document.title='taken'</script>"
+TOP1 = {"b0": 0.763, "b1": 0.788, "lite0": 0.751, "lite2": 0.776}
+VARIANTS = {
+    name: Variant(name, "f", 1, 1, 224, 0.2, Normalisation((0.5,) * 3, (0.5,) * 3), "table",
+                  published=Accuracy(top1, "table", "published"))
+    for name, top1 in TOP1.items()
+}  # fmt: skip
+ROWS = [
+    ("lite0", 20.0, "fp32", 400), ("lite0", 11.0, "int8", 400), ("b0", 31.0, "fp32", 386), ("b1", 66.0, "fp32", 690),
+    ("lite2", 58.0, "fp32", 899), ("lite2", 30.0, "int8-weights", 899),
+]  # fmt: skip
+
+
+def measured(variant: str | None, ms: float, precision: str, megamacs: int, device: DeviceInfo = HOST) -> Measurement:
+    name, weights = (variant, "wheel") if variant else ("foreign", HOSTILE)
+    launches = tuple(
+        Launch(i, tuple(round(ms * 1e6 * (1 + 0.01 * ((3 * i + j) % 7))) for j in range(20)), 1.79e9 + i,
+               state_before=DeviceState(load_1min=0.5 + i, temperature_c=40.0 + i))
+        for i in range(8)
+    )  # fmt: skip
+    size = 20_000_000 if precision == "fp32" else 5_000_000
+    return Measurement(
+        f"{name}-{precision}", "s1", f"{name}-{precision}.tflite", f"{name}{precision}", size, "tflite", precision,
+        variant, weights, 224, megamacs * 10**6, 5_000_000, "litert", 1, "cpu", device, "0.1.0", 1.79e9, 0, launches,
+    )  # fmt: skip
+
+
+def report(target_ms: float = 75.0, w: Exponents = SOFT) -> Report:
+    measurements = [measured(*row) for row in ROWS] + [measured(None, 5.0, "fp32", 100)]
+    measurements += [measured("b0", 9.0, "fp32", 386, PIXEL)]
+    return build(measurements, Inputs(VARIANTS), Settings(target_ms / 1e3, TARGET_MACS, w))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(to_html.render(report()), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium(program: object) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium", "apt-get install chromium")  # type: ignore[operator]
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                 "--disable-component-update", "--disable-sync"):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = program("chromedriver", "apt-get install chromium-driver")  # type: ignore[operator]
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome, page: str) -> webdriver.Chrome:
+    """The page, loaded afresh at desktop width."""
+    return opened(chromium, page, 1280)
+
+
+def opened(browser: webdriver.Chrome, page: str, width: int, scheme: str = "light") -> webdriver.Chrome:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get("about:blank")
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(page)
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script("return document.documentElement.dataset.ready"))
+    return browser
+
+
+def column(browser: webdriver.Chrome, title: str) -> list[str]:
+    script = """
+        const cells = [...document.querySelectorAll('#table th')];
+        const place = cells.findIndex((cell) => cell.textContent === arguments[0]);
+        return [...document.querySelectorAll('#table tbody tr')].map((row) => row.children[place].textContent);
+    """
+    return browser.execute_script(script, title)  # type: ignore[no-any-return]
+
+
+def settled(browser: webdriver.Chrome) -> None:
+    """Until the page has drawn what an input changed."""
+    browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));")
+
+
+def enter(browser: webdriver.Chrome, control: str, value: str) -> None:
+    field = browser.find_element(By.ID, control)
+    field.clear()
+    field.send_keys(value, Keys.ENTER)
+    settled(browser)
+
+
+def test_it_asks_for_nothing_and_complains_of_nothing(browser: webdriver.Chrome, page: str) -> None:
+    settled(browser)
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith("data:")] == [page]
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.documentElement.dataset.ready") == "yes"
+    assert not browser.find_element(By.ID, "failure").is_displayed()
+
+
+@pytest.mark.parametrize(("target_ms", "w"), [(75, SOFT), (25, HARD), (60, HARD), (75, Exponents(-0.3, -0.3))])
+def test_it_ranks_as_the_report_does(browser: webdriver.Chrome, target_ms: float, w: Exponents) -> None:
+    enter(browser, "target-number", str(target_ms))
+    if w is HARD:
+        Select(browser.find_element(By.ID, "kind")).select_by_value("hard")
+    else:
+        enter(browser, "w-number", str(w.alpha))
+    settled(browser)
+    rows = next(group for group in report(target_ms, w).groups if group.device is HOST).rows
+    assert column(browser, "rank") == ["-" if row.rank is None else str(row.rank) for row in rows]
+    assert column(browser, "variant") == [row.name for row in rows]
+    assert column(browser, "precision") == [row.measurement.precision for row in rows]
+    assert column(browser, "meets T") == [row.meets_target for row in rows]
+    expected = [f"{row.objectives[w.name].value:.4f}" if row.objectives else "unknown" for row in rows]
+    assert column(browser, "objective") == expected
+
+
+def test_a_slider_moves_the_ranks_by_keyboard(browser: webdriver.Chrome) -> None:
+    Select(browser.find_element(By.ID, "kind")).select_by_value("hard")
+    settled(browser)
+    before = column(browser, "variant")
+    assert before[0] == "b1"
+    slider = browser.find_element(By.ID, "target")
+    slider.send_keys(*[Keys.ARROW_LEFT] * 60)
+    settled(browser)
+    assert column(browser, "variant")[0] == "lite0"
+    assert float(browser.find_element(By.ID, "target-number").get_attribute("value")) == 19.05
+    assert browser.find_element(By.ID, "summary").text.startswith(
+        "T = 19.1 ms, w = 0 within T and -1 beyond it: 1. lite0"
+    )
+
+
+def test_a_column_sorts_by_keyboard_both_ways(browser: webdriver.Chrome) -> None:
+    def button() -> object:
+        return next(b for b in browser.find_elements(By.CSS_SELECTOR, "#table th button") if b.text.startswith("size"))
+
+    sizes = {}
+    for order in ("ascending", "descending"):
+        button().send_keys(Keys.ENTER)  # type: ignore[attr-defined]
+        sizes[order] = [float(text) for text in column(browser, "size, MB")]
+        head = next(h for h in browser.find_elements(By.CSS_SELECTOR, "#table th") if h.text.startswith("size"))
+        assert head.get_attribute("aria-sort") == order
+    assert sizes["ascending"] == sorted(sizes["ascending"])
+    assert sizes["descending"] == sorted(sizes["ascending"], reverse=True)
+    assert browser.switch_to.active_element.text.startswith("size")
+
+
+def test_every_number_has_its_source(browser: webdriver.Chrome) -> None:
+    assert set(column(browser, "source of top-1")) == {"published", "unknown"}
+    assert column(browser, "median, ms (measured)")[0].endswith("]")
+
+
+def test_a_device_and_a_file_are_chosen(browser: webdriver.Chrome) -> None:
+    Select(browser.find_element(By.ID, "group")).select_by_visible_text("pixel, 1 thread")
+    settled(browser)
+    assert column(browser, "variant") == ["b0"]
+    assert "8 launches" in browser.find_element(By.CSS_SELECTOR, "#samples figcaption").text
+    conditions = browser.find_element(By.CSS_SELECTOR, "#conditions figcaption").text
+    assert "temperature, °C: 40.0 to 47.0" in conditions
+    assert "Could not be read here: fastest clock" in conditions
+
+
+def test_plots_are_told_in_words(browser: webdriver.Chrome) -> None:
+    for plot in browser.find_elements(By.CSS_SELECTOR, "figure:not([hidden]) .plot"):
+        assert plot.get_attribute("role") == "img"
+        assert len(plot.get_attribute("aria-label") or "") > 20
+    told = browser.find_element(By.CSS_SELECTOR, "#precisions figcaption").text
+    assert "lite2 int8-weights tflite on litert: 0.52x the time, 0.25x the size, top-1 change unknown" in told
+
+
+def test_names_of_foreign_files_stay_text(browser: webdriver.Chrome) -> None:
+    assert browser.title == "edgeeff report: host, pixel"
+    assert HOSTILE in column(browser, "weights")
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src=x]") == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_the_screen_in_both_colours(chromium: webdriver.Chrome, page: str, width: int, scheme: str) -> None:
+    browser = opened(chromium, page, width, scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert back == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
+    plot = browser.execute_script("return document.querySelector('#accuracy .plot')._fullLayout.paper_bgcolor")
+    assert plot == {"light": "#fff", "dark": "#16181c"}[scheme]
+
+
+def test_the_page_is_reproducible_and_small() -> None:
+    text = to_html.render(report())
+    assert text == to_html.render(report())
+    many = [
+        replace(measured("b0", 20 + i / 100, "fp32", 386), sha256=f"{i:064x}", path=f"{i}.tflite") for i in range(1000)
+    ]
+    large = to_html.render(build(many, Inputs(VARIANTS), Settings(0.075, TARGET_MACS, SOFT)))
+    # 100,000 rows may take 20 MB together with plotly.js; the detailed rows' samples come once.
+    assert len(large) - len(text) < 1000 * 150 + 300_000
+
+
+def test_figures_are_written_and_reproducible(tmp_path: Path) -> None:
+    first, second = (write_figures(report(), tmp_path / name) for name in ("a", "b"))
+    names = [path.name for path in first]
+    assert "host-1-thread-accuracy.svg" in names
+    assert "host-1-thread-precisions.png" in names
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    svg = (tmp_path / "a" / "host-1-thread-accuracy.svg").read_text()
+    assert not re.search(r"<dc:date>", svg)
