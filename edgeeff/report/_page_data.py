@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgeeff import stats
-from edgeeff.report._flops import Correlation
 from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
 from edgeeff.report.to_json import plain
-from edgeeff.report.values import Group, Report, Row
+from edgeeff.report.values import Correlation, Group, Report, Row
 from edgeeff.values import DeviceState, Launch
 
 DETAILED_ROWS = 100
@@ -140,7 +139,7 @@ def _conditions(launch: Launch, began: float) -> dict[str, Any]:
     """The state of the device before a launch, and the launch's median."""
     state = launch.state_before or DeviceState()
     clocks = state.cpu_frequency_khz
-    return plain(
+    found: dict[str, Any] = plain(
         {
             "at_s": launch.started_unix_s - began,
             "median_ms": statistics.median(launch.samples_ns) / 1e6,
@@ -148,4 +147,5 @@ def _conditions(launch: Launch, began: float) -> dict[str, Any]:
             "clock_mhz": max(clocks) / 1e3 if clocks else None,
             "load": state.load_1min,
         }
-    )  # type: ignore[no-any-return]
+    )
+    return found

@@ -98,8 +98,9 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float]) -> None
         series.setdefault((row.measurement.precision, row.measurement.format), []).append(row)
     for (precision, form), members in series.items():
         xs = [_ms(row) for row in members]
-        style = {"color": COLOURS.get(precision, "#999999"), "marker": MARKERS.get(form, "s")}
-        axes.scatter(xs, [y(row) for row in members], s=28, label=f"{precision} {form}", zorder=3, **style)
+        colour, marker = COLOURS.get(precision, "#999999"), MARKERS.get(form, "s")
+        ys = [y(row) for row in members]
+        axes.scatter(xs, ys, s=28, color=colour, marker=marker, label=f"{precision} {form}", zorder=3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
