@@ -177,7 +177,14 @@ def _clock(m: Measurement) -> Iterator[Caveat]:
     states = list(_states(m))
     if not states:
         return
-    if any(_capped(state) for state in states):
+    words = sorted({word for state in states for word in state.throttling or ()})
+    if words:
+        yield Caveat(
+            "throttled",
+            f"the board says that it is held back: {', '.join(words)}",
+            "give it a power supply that is strong enough, and a fan, and bench again",
+        )
+    elif any(_capped(state) for state in states):
         yield Caveat(
             "throttled",
             "the clock is capped below what the hardware can do: too hot, low power, or set so",

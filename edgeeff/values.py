@@ -246,6 +246,7 @@ class DeviceProfile:
         address: of the one device that a user's own file is about.
         sources: field -> where its value is from.
         folder: where files are put on the device; None takes the transport's usual place.
+        python: the interpreter there that runs the runner; None looks for one.
         origin: the file that it was read from.
     """
 
@@ -262,6 +263,7 @@ class DeviceProfile:
     thermal: ThermalLimits = ThermalLimits()
     address: str | None = None
     folder: str | None = None
+    python: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
 
@@ -308,6 +310,11 @@ class DeviceState:
     """ "usb", "ac", "wireless", "dock" or "battery"."""
     battery_saver: bool | None = None
     screen_on: bool | None = None
+    throttling: tuple[str, ...] | None = None
+    """What holds the board back now, in its own words ("undervoltage", "throttled"); empty where nothing does."""
+    throttled_since_boot: tuple[str, ...] | None = None
+    power_mode: str | None = None
+    """Of boards that have several: "MAXN", "15W"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,276 @@
+"""One SSH connection, for callers that wait: asyncssh on an event loop of its own, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncssh
+
+from edgeeff.errors import DeviceError, MeasurementError
+
+from ._process import LINE_BYTES, Tail
+from ._ssh_address import Address
+from ._ssh_errors import Doorkeeper, UnreachableError, connect_error
+from ._ssh_shell import KILL, NOT_FOUND, RUN, encoded, started
+
+__all__ = ["Link", "UnreachableError", "connect"]
+
+T = TypeVar("T")
+
+CONNECT_S = 10.0
+KILL_S = 10.0
+KEEPALIVE_S, KEEPALIVE_MISSED = 5, 3
+"""A board that is silent for a quarter of a minute is lost."""
+
+
+async def connect(address: Address) -> asyncssh.SSHClientConnection:
+    """Connects as ssh(1) would: by ~/.ssh/config, known_hosts, the agent and the user's keys. Asks for nothing.
+
+    Raises:
+        UnreachableError: with the cure.
+    """
+    door: Doorkeeper | None = None
+
+    def knock() -> Doorkeeper:
+        nonlocal door
+        door = Doorkeeper(options.known_hosts)
+        return door
+
+    try:
+        options = asyncssh.SSHClientConnectionOptions(
+            **({"username": address.user} if address.user else {}),
+            host=address.host,
+            **({"port": address.port} if address.port else {}),
+            password=None,
+            preferred_auth="publickey",
+            connect_timeout=CONNECT_S,
+            login_timeout=CONNECT_S,
+            keepalive_interval=KEEPALIVE_S,
+            keepalive_count_max=KEEPALIVE_MISSED,
+        )
+        if options.known_hosts is None:
+            # "UserKnownHostsFile none" would make asyncssh accept any key.
+            options.known_hosts = b""
+        return await asyncssh.connect(
+            address.host,
+            *((address.port,) if address.port else ()),
+            options=options,
+            client_factory=knock,
+        )
+    except (OSError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError, ValueError) as error:
+        raise connect_error(error, address, door) from error
+
+
+class Link:
+    """A connection that is open. `close` ends it and its thread.
+
+    Raises:
+        DeviceError: it cannot be opened.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"{address}", daemon=True)
+        self._thread.start()
+        try:
+            self._connection = self.wait(connect(address), CONNECT_S * 3)
+        except BaseException:
+            self._stop()
+            raise
+
+    def wait(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """Runs a coroutine on the connection's loop to its end.
+
+        Raises:
+            DeviceError: the connection was lost, or no answer came in time.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            raise DeviceError(f"{self.address} does not answer within {timeout_s:g} s", _LOST_CURE) from None
+        except (asyncssh.DisconnectError, asyncssh.ChannelOpenError, ConnectionError, BrokenPipeError) as error:
+            raise self.lost(error) from error
+        finally:
+            future.cancel()  # where Ctrl-C or the clock came first
+
+    @property
+    def connection(self) -> asyncssh.SSHClientConnection:
+        return self._connection
+
+    def require(self) -> None:
+        """Raises where the connection is gone: what failed then failed for that."""
+        if self._connection.is_closed():
+            raise self.lost()
+
+    def lost(self, error: BaseException | None = None) -> DeviceError:
+        """The error for a connection that was there and is gone."""
+        reason = f": {getattr(error, 'reason', '') or error}" if error is not None else ""
+        return DeviceError(f"the connection to {self.address} was lost{reason}", _LOST_CURE)
+
+    def lines(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str,
+        timeout_s: float,
+        on_stderr: Callable[[str], None] | None,
+        on_start: Callable[[int], None] = lambda pid: None,
+    ) -> Iterator[str]:
+        """Runs a program there; see `protocols.Device.run`. Whatever ends it, its process group is killed."""
+        running = _Running(self, argv, stdin, on_stderr)
+        name = Path(argv[1] if len(argv) > 1 and not argv[1].startswith("-") else argv[0]).name
+        deadline = time.monotonic() + timeout_s
+        self.wait(running.start(), min(timeout_s, CONNECT_S))
+        try:
+            for line in running.until(deadline):
+                if running.pid is None:
+                    running.pid = started(line)
+                    if running.pid is not None:
+                        on_start(running.pid)
+                        continue
+                yield line
+        except TimeoutError:
+            message = f"{name} did not finish within {timeout_s:g} s and was killed"
+            raise MeasurementError(message, running.tail.text()) from None
+        finally:
+            running.end()
+        running.check(name)
+
+    def kill(self, pid: int) -> None:
+        """Kills a process group over a channel of its own."""
+
+        async def kill() -> None:
+            await self._connection.run(KILL, input=f"{pid}\n".encode(), encoding=None, check=False)
+
+        self.wait(kill(), KILL_S)
+
+    def close(self) -> None:
+        """May be called twice."""
+        if not self._thread.is_alive():
+            return
+
+        async def close() -> None:
+            self._connection.close()
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._connection.wait_closed(), 2.0)
+
+        with contextlib.suppress(Exception):
+            self.wait(close(), 3.0)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+_LOST_CURE = "see whether the board is still up and in the network, and run it again; what was measured before is kept"
+
+
+class _Running:
+    """A program that runs on the board. Tasks on the loop read its pipes; the caller takes lines from a queue."""
+
+    def __init__(self, link: Link, argv: Sequence[str], stdin: str, on_stderr: Callable[[str], None] | None) -> None:
+        self.pid: int | None = None
+        self.tail = Tail(on_stderr)
+        self._link, self._argv, self._stdin = link, argv, stdin
+        self._process: asyncssh.SSHClientProcess[bytes]
+        self._lines: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._process = await self._link.connection.create_process(RUN, encoding=None)
+        self._tasks = [asyncio.create_task(work) for work in (self._write(), self._read())]
+
+    def until(self, deadline: float) -> Iterator[str]:
+        """The lines of standard output, to their end.
+
+        Raises:
+            TimeoutError: the deadline passed.
+            DeviceError: the connection was lost.
+        """
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError from None
+            if isinstance(line, BaseException):
+                raise line
+            if line is None:
+                return
+            yield line.decode(errors="replace").rstrip("\n")
+
+    def end(self) -> None:
+        """Kills what is left of the program and its children, and frees its channel."""
+        if self.pid is not None and not self._is_lost():
+            with contextlib.suppress(DeviceError):
+                self._link.kill(self.pid)
+        with contextlib.suppress(DeviceError):
+            self._link.wait(self._close(), KILL_S)
+
+    def check(self, name: str) -> None:
+        """Raises how it ended, where that was not well."""
+        signal, code = self._process.exit_signal, self._process.exit_status
+        if signal is not None:
+            raise MeasurementError(f"{name} was killed by SIG{signal[0]}", self.tail.text())
+        if code is None or self._is_lost():
+            raise self._link.lost()
+        if code == NOT_FOUND and self.pid is None:
+            raise DeviceError(f"there is no program {self._argv[0]} on {self._link.address}")
+        if code != 0:
+            raise MeasurementError(f"{name} ended with exit code {code}", self.tail.text())
+
+    def _is_lost(self) -> bool:
+        return self._link.connection.is_closed()
+
+    async def _write(self) -> None:
+        # A program that does not read its input must not hold us up, and one that has ended is no error here.
+        with contextlib.suppress(OSError, asyncssh.Error):
+            self._process.stdin.write(encoded(self._argv) + self._stdin.encode())
+            self._process.stdin.write_eof()
+            await self._process.stdin.drain()
+
+    async def _read(self) -> None:
+        errors = asyncio.create_task(self._read_errors())
+        try:
+            pending = bytearray()
+            while block := await self._process.stdout.read(1 << 16):
+                *complete, rest = block.split(b"\n")
+                for end in complete:
+                    self._lines.put(bytes(pending + end))
+                    pending.clear()
+                pending += rest
+                if len(pending) > LINE_BYTES:
+                    raise MeasurementError(f"it wrote a line longer than {LINE_BYTES >> 20} MB", self.tail.text())
+            if pending:
+                self._lines.put(bytes(pending))
+            await errors
+            await self._process.wait_closed()
+            self._lines.put(None)
+        except (asyncssh.Error, OSError) as error:
+            self._lines.put(self._link.lost(error))
+        except MeasurementError as error:
+            self._lines.put(error)
+        finally:
+            errors.cancel()
+
+    async def _read_errors(self) -> None:
+        while block := await self._process.stderr.read(1 << 16):
+            self.tail.feed(block)
+        self.tail.end()
+
+    async def _close(self) -> None:
+        self._process.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
