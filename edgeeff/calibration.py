@@ -1,7 +1,8 @@
 """Images from a folder, as a network wants them: what ranges are measured on, and what the result is judged on.
 
-An image is turned upright, made RGB, resized (bicubic) so that its shorter side is the resolution / 0.875, and cropped
-in the centre: the usual evaluation of ImageNet networks.
+An image is turned upright, made RGB, resized (bicubic) so that its shorter side is the resolution and 32 pixels more,
+and cropped in the centre: how EfficientNets of every resolution are evaluated (CROP_PADDING in preprocessing.py of
+github.com/tensorflow/tpu, models/official/efficientnet; timm's crop_pct .875, .882 ... .949 are the same crops).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import cannot_read
 from edgeeff.values import Normalisation
 
-CROP = 0.875
+CROP_PADDING = 32
 LEAST_IMAGES = 8
 """Six to calibrate on and two to judge by; fewer decide nothing."""
 
@@ -25,7 +26,7 @@ MOST_IMAGES = 86
 """64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
 
 _HELD_OUT_EACH = 4
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,7 @@ def load(folder: Path, resolution: int, normalisation: Normalisation) -> Calibra
     paths = _select(_find(folder))
     if len(paths) < LEAST_IMAGES:
         raise UsageError(
-            f"{folder} holds {len(paths)} images ({', '.join(_SUFFIXES)}); calibration needs {LEAST_IMAGES} or more",
+            f"{folder} holds {len(paths)} images ({', '.join(SUFFIXES)}); calibration needs {LEAST_IMAGES} or more",
             "some 80 photos of what the network will see serve best",
         )
     images = np.stack([preprocess(path, resolution, normalisation) for path in paths])
@@ -67,7 +68,7 @@ def _find(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"--calibration {folder}: there is no such folder", "name a folder of images")
     try:
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     except OSError as error:
         raise cannot_read(folder, error) from error
 
@@ -102,7 +103,7 @@ def _decode(path: Path) -> Any:
 
 
 def _crop(image: Any, resolution: int) -> Any:
-    shorter = round(resolution / CROP)
+    shorter = resolution + CROP_PADDING
     scale = shorter / min(image.size)
     width, height = (max(shorter, round(side * scale)) for side in image.size)
     left, top = (width - resolution) // 2, (height - resolution) // 2

@@ -75,7 +75,9 @@ def test_only_the_command_line_prints_and_nothing_runs_a_shell(name: str) -> Non
         assert all(keyword.arg != "shell" for keyword in call.keywords), f"{name}:{call.lineno} runs a shell"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["variants"], ["convert", "--help"], ["bench", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["variants"], ["convert", "--help"], ["bench", "--help"], ["evaluate", "--help"]]
+)
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "edgeeff", *arguments]
     run = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT)
