@@ -80,7 +80,7 @@ class Pair:
         margins = (a + b) * (c + d) * (a + c) * (b + d)
         if margins == 0:
             return 0.0
-        excess = a * d - b * c
+        excess: float = a * d - b * c
         if excess > 0:
             excess = max(excess - self.total / 2, 0.0)  # the continuity correction of method 10
         return excess / math.sqrt(margins)

@@ -172,7 +172,8 @@ def _stored(image: NDArray[np.float32], port: Port) -> NDArray[np.generic]:
         return image.astype(kind, copy=False)
     limits = np.iinfo(kind)
     integers = np.rint(image / (port.scale or 1.0)) + port.zero_point
-    return integers.clip(limits.min, limits.max).astype(kind)
+    stored: NDArray[np.generic] = integers.clip(limits.min, limits.max).astype(kind)
+    return stored
 
 
 def _real(values: NDArray[np.generic], port: Port) -> NDArray[np.float64]:

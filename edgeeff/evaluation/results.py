@@ -69,4 +69,4 @@ def _present(path: Path) -> list[Mapping[str, Any]]:
 
 def _is_same(entry: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """The same bytes, or what stood under the same name before it was written anew."""
-    return entry.get("sha256") == new["sha256"] or entry.get("file") == new["file"]
+    return any(entry.get(key) == new[key] for key in ("sha256", "file"))
