@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import ConversionError, MissingExtraError, UsageError
 from edgeeff.protocols import Device, InstalledRunner, Runner, Session
+from edgeeff.values import DeviceProfile
 
 from ._litert_session import LitertSession, first_line
 from ._python import python_runner
@@ -41,6 +42,9 @@ class LitertRuntime:
     def version(self) -> str:
         package = import_module(_module().__name__.partition(".")[0])
         return str(package.__version__)
+
+    def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
+        return None
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError
 from edgeeff.protocols import Device, InstalledRunner, Runner, Session
+from edgeeff.values import DeviceProfile
 
 from ._python import python_runner
 
@@ -24,6 +25,9 @@ class OnnxRuntime:
 
     def version(self) -> str:
         return str(_module().__version__)
+
+    def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
+        return None
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)

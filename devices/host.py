@@ -17,7 +17,7 @@ from ._closing import Closing
 from ._linux import cpu_count, cpu_model, memory_bytes, read_state, system_name
 from ._process import run_lines
 
-HOST = DeviceProfile("host", "this machine", "host", "host", runners={"tflite": "litert", "onnx": "onnxruntime"})
+HOST = DeviceProfile("host", "this machine", "host", "host", runners={"tflite": ("litert",), "onnx": ("onnxruntime",)})
 """Where there is no catalog to ask."""
 
 

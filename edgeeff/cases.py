@@ -51,7 +51,7 @@ def build_cases(paths: Sequence[Path], device: Device, wanted: Wanted) -> list[C
     cases: list[Case] = []
     for path in dict.fromkeys(paths):
         common = _measurement(path, info, wanted)
-        for runner in _runners(path, common.format, wanted.runtimes, device.profile):
+        for runner in _runners(path, common.format, wanted, device.profile):
             if info.kind == "host" and isinstance(runner, Runtime):
                 runner.version()
             for threads in dict.fromkeys(wanted.threads):
@@ -130,23 +130,26 @@ def _settings(wanted: Wanted) -> dict[str, str]:
     return {name: str(value) for name, value in {**policy, **launch}.items()} | shapes
 
 
-def _runners(path: Path, format_name: str, names: Sequence[str], profile: DeviceProfile) -> Iterator[Runner]:
-    """Those that were asked for, or the one that the device's profile names for the format."""
+def _runners(path: Path, format_name: str, wanted: Wanted, profile: DeviceProfile) -> Iterator[Runner]:
+    """Those that were asked for, or the first of the device's own that can be brought there."""
     able = registry.runners_for(format_name, profile.kind)
-    usual = profile.runners.get(format_name)
-    if not names and usual is not None:
-        yield registry.runner(usual)
-        return
     if not able:
         raise UsageError(f"nothing here times {format_name} files on {profile.title}", "convert it to another format")
-    if not names:
-        yield next(iter(able.values()))
+    if not wanted.runtimes:
+        yield usual_runner(format_name, profile, wanted.runner_file)
         return
-    asked = [registry.runner(name) for name in dict.fromkeys(names)]
+    asked = [registry.runner(name) for name in dict.fromkeys(wanted.runtimes)]
     fitting = [runner for runner in asked if runner.name in able]
     if not fitting:
         raise UsageError(
-            f"{' and '.join(names)} cannot run {path} on {profile.name}: it is {format_name}",
+            f"{' and '.join(wanted.runtimes)} cannot run {path} on {profile.name}: it is {format_name}",
             f"take --runtime {' or '.join(able)}",
         )
     yield from fitting
+
+
+def usual_runner(format_name: str, profile: DeviceProfile, file: Path | None = None) -> Runner:
+    """The preferred runner of a device that can be brought there; where none can, the last, whose error says why."""
+    able = registry.runners_for(format_name, profile.kind)
+    named = [able[name] for name in profile.runners.get(format_name, ()) if name in able] or list(able.values())
+    return next((runner for runner in named if runner.missing(profile, file) is None), named[-1])

@@ -16,8 +16,8 @@
     manufacturer = "Google"
     model = ["Pixel 8", "Pixel 8a"]
 
-    [runners]                               # format = runner
-    tflite = "benchmark_model"
+    [runners]                               # format = runners, the preferred first
+    tflite = ["litert_native", "benchmark_model"]
 
     [thermal]
     max_status = 0                          # Android's thermal status that is still accepted
@@ -131,8 +131,9 @@ def _decoded(name: str, origin: str, table: Mapping[str, Any], base: DeviceProfi
     for key in table.keys() - known - {"like"}:
         raise _wrong(origin, str(unknown_name("field", key, known)))
     given = {key: value for key, value in table.items() if key != "like"}
-    if isinstance(given.get("match"), dict):
-        given["match"] = {key: [v] if isinstance(v, str) else v for key, v in given["match"].items()}
+    for lists in ("match", "runners"):
+        if isinstance(given.get(lists), dict):
+            given[lists] = {key: [v] if isinstance(v, str) else v for key, v in given[lists].items()}
     kind = given.get("kind", base.kind if base else None)
     if kind not in TRANSPORTS:
         raise _wrong(origin, str(unknown_name("kind", str(kind), TRANSPORTS)))

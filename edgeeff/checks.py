@@ -59,14 +59,33 @@ def _failed(m: Measurement) -> Iterator[Caveat]:
 
 def _fallback(m: Measurement) -> Iterator[Caveat]:
     for launch in stats.succeeded(m):
+        delegate = launch.delegate or m.accelerator
         if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
-            yield Caveat(
-                "fallback",
-                f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the "
-                f"{launch.delegate or m.accelerator} delegate, and the runtime does not tell",
-                "convert the network with edgeeff convert, whose files one delegate covers",
-            )
-            return
+            what = f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the {delegate} delegate"
+        elif launch.fully_delegated is False:
+            what = f"not all ops run in the {delegate} delegate"
+        else:
+            continue
+        yield Caveat(
+            "fallback",
+            f"{what}, and the runtime does not tell",
+            "convert the network with edgeeff convert, whose files one delegate covers",
+        )
+        return
+
+
+def _summarised(m: Measurement) -> Iterator[Caveat]:
+    """A runner that keeps no raw samples: what that leaves unknown."""
+    launches = [launch for launch in stats.succeeded(m) if not launch.samples_ns]
+    if not launches:
+        return
+    what = "mean, since it does not say the median" if any(map(stats.is_mean, launches)) else "median"
+    yield Caveat(
+        "no-raw-samples",
+        f"{m.runtime} keeps no raw samples: each of the {len(launches)} processes gave its {what}, and the spread "
+        "is the one between processes",
+        "for raw samples take the native runner: see devices/README.md",
+    )
 
 
 def _emulated(m: Measurement) -> Iterator[Caveat]:
@@ -119,7 +138,7 @@ def _noise_evidence(m: Measurement) -> Iterator[str]:
         yield f"programs waited for a core {max(pressures):.0f} % of the time"
     counted = [launch for launch in launches if launch.involuntary_switches is not None]
     switches = sum(launch.involuntary_switches or 0 for launch in counted)
-    runs = sum(len(launch.samples_ns) for launch in counted)
+    runs = sum(map(stats.runs, counted))
     if runs and switches > PREEMPTED_SHARE * runs * m.threads and (cores is None or m.threads < cores):
         yield f"{switches} preemptions in {runs} runs"
     stolen = _stolen_share(launches)

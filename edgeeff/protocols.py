@@ -139,6 +139,13 @@ class Runner(Protocol):
     def kinds(self) -> tuple[str, ...]:
         """The kinds of device that it runs on: "host", "linux", "android"."""
 
+    def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
+        """What it lacks here to be brought to such a device (a file, a compiler, the network); None where nothing.
+
+        Args:
+            file: the user's own runner (--runner).
+        """
+
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         """Brings it onto the device.
 

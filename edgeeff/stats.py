@@ -61,13 +61,30 @@ class Latency:
 
 
 def succeeded(measurement: Measurement) -> tuple[Launch, ...]:
-    """The launches that gave samples, in the order in which they ran."""
-    return tuple(launch for launch in measurement.launches if launch.error is None and launch.samples_ns)
+    """The launches that gave samples or a summary of them, in the order in which they ran."""
+    return tuple(launch for launch in measurement.launches if launch.error is None and runs(launch))
+
+
+def runs(launch: Launch) -> int:
+    """How often a launch ran the network."""
+    return len(launch.samples_ns) or (launch.summary.count if launch.summary is not None else 0)
+
+
+def launch_median_s(launch: Launch) -> float:
+    """The median latency of a launch, in seconds; of a summary without one, the mean (see `is_mean`)."""
+    if launch.samples_ns or launch.summary is None:
+        return statistics.median(launch.samples_ns) / 1e9
+    return (launch.summary.mean_ns if launch.summary.median_ns is None else launch.summary.median_ns) / 1e9
+
+
+def is_mean(launch: Launch) -> bool:
+    """Whether the mean has to stand for the launch's median, which its runner does not say."""
+    return not launch.samples_ns and launch.summary is not None and launch.summary.median_ns is None
 
 
 def launch_medians_s(measurement: Measurement) -> list[float]:
     """The median latency of each launch that succeeded, in seconds."""
-    return [statistics.median(launch.samples_ns) / 1e9 for launch in succeeded(measurement)]
+    return [launch_median_s(launch) for launch in succeeded(measurement)]
 
 
 def latency(measurement: Measurement) -> Latency:
@@ -77,13 +94,15 @@ def latency(measurement: Measurement) -> Latency:
     if not good:
         return Latency(0, failed, 0)
     medians = launch_medians_s(measurement)
+    raw = all(launch.samples_ns for launch in good)
     return Latency(
         launches=len(good),
         failed=failed,
-        samples=sum(len(launch.samples_ns) for launch in good),
+        samples=sum(map(runs, good)),
         median_s=statistics.median(medians),
         interval=median_interval(medians),
-        p90_s=pooled_quantile([launch.samples_ns for launch in good], 0.9) / 1e9,
+        # A quantile over all runs needs the runs themselves.
+        p90_s=pooled_quantile([launch.samples_ns for launch in good], 0.9) / 1e9 if raw else None,
         spread=_stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
     )
 

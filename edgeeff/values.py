@@ -240,7 +240,7 @@ class DeviceProfile:
     Args:
         kind: "host", "linux" or "android".
         match: property -> patterns (as in file names, case ignored); one of each property's must fit.
-        runners: format -> the runner that times it there.
+        runners: format -> the runners that time it there, the preferred first.
         accelerators: that its runners can use; whether the device has them shows when it is used.
         cores: "all", "big" (those with the highest clock) or a list such as "4-7".
         address: of the one device that a user's own file is about.
@@ -256,7 +256,7 @@ class DeviceProfile:
     transport: str
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     abi: str | None = None
-    runners: Mapping[str, str] = field(default_factory=dict)
+    runners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accelerators: tuple[str, ...] = ("cpu",)
     threads: tuple[int, ...] = (1,)
     cores: str = "all"
@@ -318,6 +318,25 @@ class DeviceState:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What a runner that keeps no raw samples says of one launch's runs. Only the mean and the extremes are sure.
+
+    Args:
+        count: of the runs.
+        median_ns: None where the runner does not say it.
+    """
+
+    count: int
+    mean_ns: float
+    min_ns: float
+    max_ns: float
+    std_ns: float | None = None
+    median_ns: float | None = None
+    p5_ns: float | None = None
+    p95_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """One process of the runner: the raw samples and what went with them. All times as measured, unrounded."""
 
@@ -337,6 +356,12 @@ class Launch:
     delegated_ops: int | None = None
     delegate: str | None = None
     partitions: int | None = None
+    fully_delegated: bool | None = None
+    """Whether the delegate took the whole network, where the runner says only that and no counts."""
+    summary: Summary | None = None
+    """In place of samples_ns, of a runner that keeps none."""
+    memory_delta_bytes: int | None = None
+    """By how much the process grew since the runner started, of a runner that does not say its peak."""
     runtime_version: str | None = None
     state_before: DeviceState | None = None
     state_after: DeviceState | None = None

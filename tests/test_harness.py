@@ -19,7 +19,7 @@ from edgeeff.harness import LaunchDone, Policy, run_session
 from edgeeff.launch import Case
 from edgeeff.protocols import Device
 from edgeeff.records import RecordRunner
-from edgeeff.values import DeviceState
+from edgeeff.values import DeviceProfile, DeviceState
 
 ANSWER = """
 import json, random, sys
@@ -49,6 +49,9 @@ class ScriptRunner:
     name: str = "script"
     formats: tuple[str, ...] = ("tflite",)
     kinds: tuple[str, ...] = ("host",)
+
+    def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
+        return None
 
     def install(self, device: Device, file: Path | None) -> RecordRunner:
         return RecordRunner((*device.python(), device.push(self.script)))

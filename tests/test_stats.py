@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeeff import stats
-from edgeeff.values import DeviceInfo, Launch, Measurement
+from edgeeff.values import DeviceInfo, Launch, Measurement, Summary
 
 DEVICE = DeviceInfo("host", "host", None, None, None, None, 4, None)
 
@@ -116,3 +117,24 @@ def test_a_trend_is_told_from_its_absence() -> None:
     assert stats.trend_z(range(10, 0, -1)) < -2.58
     assert stats.trend_z([3, 1, 4, 1, 5, 9, 2, 6]) < 2.58
     assert stats.trend_z([1]) == stats.trend_z([2, 2, 2]) == 0
+
+
+def summarised(*medians_ns: float | None) -> Measurement:
+    """Launches of a runner that keeps no raw samples."""
+    launches = tuple(
+        Launch(i, (), 0.0, summary=Summary(50, 2e6, 1e6, 9e6, median_ns=median)) for i, median in enumerate(medians_ns)
+    )
+    return replace(measurement(), launches=launches)
+
+
+def test_a_summary_stands_for_its_launch_and_knows_no_quantile() -> None:
+    latency = stats.latency(summarised(1.5e6, 1.7e6, 1.6e6))
+    assert (latency.launches, latency.samples, latency.failed) == (3, 150, 0)
+    assert latency.median_s == pytest.approx(1.6e-3)
+    assert latency.p90_s is None
+
+
+def test_a_summary_without_median_gives_its_mean() -> None:
+    m = summarised(None, None)
+    assert stats.latency(m).median_s == 2e-3
+    assert all(map(stats.is_mean, m.launches))

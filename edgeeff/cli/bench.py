@@ -191,10 +191,10 @@ def _progress(seconds: float) -> Iterator[Callable[[LaunchDone], None]]:
 
 
 def _line(done: LaunchDone) -> str:
-    import statistics
+    from edgeeff import stats
 
     m, launch = done.measurement, done.launch
-    result = launch.error or f"{statistics.median(launch.samples_ns) / 1e6:.4g} ms"
+    result = launch.error or f"{stats.launch_median_s(launch) * 1e3:.4g} ms"
     return f"{done.elapsed_s:5.1f} s  {m.path} {m.runtime} x{m.threads} launch {launch.index + 1}: {result}"
 
 

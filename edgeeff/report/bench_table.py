@@ -78,8 +78,11 @@ def _median(latency: stats.Latency) -> str:
 def _delegation(m: Measurement) -> str:
     """ "60/60 XNNPACK": the ops that run in the delegate, of all; with the partitions where they are many."""
     launch = _last(m)
-    if launch is None or launch.ops is None or launch.delegated_ops is None:
+    if launch is None:
         return UNKNOWN
+    if launch.ops is None or launch.delegated_ops is None:
+        share = {True: "all", False: "some"}.get(launch.fully_delegated)  # type: ignore[arg-type]
+        return UNKNOWN if share is None else f"{share} {launch.delegate or 'none'}"
     parts = f" in {launch.partitions} parts" if (launch.partitions or 0) > 1 else ""
     return f"{launch.delegated_ops}/{launch.ops} {launch.delegate or 'none'}{parts}"
 
