@@ -102,7 +102,7 @@ def objective(accuracy: float, cost: float, target: float, exponents: Exponents 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An objective with the interval that the cost's interval gives it; None where the cost has none."""
+    """An objective, or a factor of one, with its interval; None where what it is computed from has none."""
 
     value: float
     low: float | None = None
@@ -115,6 +115,7 @@ def scored(
     target: float,
     exponents: Exponents = SOFT,
     interval: tuple[float, float] | None = None,
+    accuracy_interval: tuple[float, float] | None = None,
 ) -> Scored:
     """The objective with its interval.
 
@@ -124,12 +125,32 @@ def scored(
 
     Args:
         interval: low and high end of the cost; otherwise as for `objective`.
+        accuracy_interval: of the accuracy, where it was measured on some images only.
     """
     value = objective(accuracy, cost, target, exponents)
-    if interval is None:
+    by_cost = Scored(value)
+    if interval is not None:
+        low, high = (objective(accuracy, end, target, exponents) for end in reversed(interval))
+        by_cost = Scored(value, low, high)
+    if accuracy_interval is None:
+        return by_cost
+    return combined([by_cost, Scored(1.0, accuracy_interval[0] / accuracy, accuracy_interval[1] / accuracy)])
+
+
+def combined(factors: Sequence[Scored]) -> Scored:
+    """The product of independent factors, with its interval: None where no factor has one.
+
+    In logarithms the product is a sum, and the distances from the estimate to the ends of the intervals add up as
+    the root of the sum of their squares: the method of variance estimates recovery (Zou & Donner 2008, "Construction
+    of confidence limits about effect measures", equation 4).
+    """
+    value = math.prod(factor.value for factor in factors)
+    known = [(f.value, f.low, f.high) for f in factors if f.low is not None and f.high is not None]
+    if not known:
         return Scored(value)
-    low, high = (objective(accuracy, end, target, exponents) for end in reversed(interval))
-    return Scored(value, low, high)
+    down = math.hypot(*(math.log(middle / low) if low > 0 else math.inf for middle, low, _ in known))
+    up = math.hypot(*(math.log(high / middle) for middle, _, high in known))
+    return Scored(value, value * math.exp(-down), value * math.exp(up))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,15 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Top-1 accuracy on ImageNet as a fraction in [0, 1], with where it comes from."""
+    """Top-1 accuracy on ImageNet as a fraction in [0, 1], with where it comes from.
+
+    `interval` has 95 % and is None where it is not known on how many images the accuracy was measured.
+    """
 
     top1: float
     source: str
     provenance: Provenance
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeeff.errors import UsageError
+from edgeeff.proportions import Share
 from edgeeff.report.accuracies import GivenAccuracy, claim, read_accuracies
 from edgeeff.values import Accuracy, DeviceInfo, Measurement, Normalisation, Variant
 
@@ -128,6 +129,41 @@ def test_malformed_files_name_the_entry(tmp_path: Path, text: str, message: str)
         read_accuracies(source)
 
 
+@pytest.mark.parametrize("text", [
+    '{"accuracies": [{"sha256": "AB", "top1": 0.85, "correct": 17, "images": 20, "data": "photos"}]}',
+    "sha256,top1,correct,images\nab,85%,17,20\n",
+])  # fmt: skip
+def test_counts_give_the_accuracy_an_interval(tmp_path: Path, text: str) -> None:
+    source = tmp_path / "accuracy"
+    source.write_text(text, encoding="utf-8")
+    (entry,) = read_accuracies(source)
+    assert (entry.top1, entry.share) == (0.85, Share(17, 20))
+    found, _ = claim(replace(FILE, sha256="ab"), VARIANTS, [entry])
+    assert found.accuracy == Accuracy(0.85, entry.where, "measured", Share(17, 20).interval)
+    assert found.note == f"measured: {source}, entry 1, 17 of 20 images"
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ('"top1": 0.9, "correct": 17, "images": 20', "entry 1: top1 is 0.9, and 17 of 20 images are 0.85"),
+    ('"top1": 0.9, "correct": 21, "images": 20', "correct and images are no counts: 21 of 20"),
+    ('"top1": 0.9, "correct": 9.5, "images": 20', "correct and images are no counts"),
+    ('"top1": 0, "images": 20', "top1 must be a fraction"),
+    ('"top1": 0.5, "against": {"sha256": "cd"}', "what stands under against is not of edgeeff evaluate"),
+    ('"top1": 0.5, "against": {"sha256": "c", "both": 1, "first_only": -1, "second_only": 0, "neither": 2}', "against"),
+])  # fmt: skip
+def test_counts_that_make_no_sense_are_refused(tmp_path: Path, fields: str, message: str) -> None:
+    source = tmp_path / "accuracy.json"
+    source.write_text(f'[{{"sha256": "ab", {fields}}}]', encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        read_accuracies(source)
+
+
+def test_none_of_the_images_right_is_an_accuracy(tmp_path: Path) -> None:
+    source = tmp_path / "accuracy.json"
+    source.write_text('[{"sha256": "ab", "top1": 0.0, "correct": 0, "images": 20}]', encoding="utf-8")
+    assert read_accuracies(source)[0].top1 == 0
+
+
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*: no such file"):
         read_accuracies(tmp_path / "missing.csv")
@@ -143,6 +179,6 @@ def test_any_bytes_read_or_are_refused(tmp_path_factory: pytest.TempPathFactory,
     source = tmp_path_factory.getbasetemp() / "fuzzed"
     source.write_bytes(content)
     try:
-        assert all(0 < entry.top1 <= 1 for entry in read_accuracies(source))
+        assert all(0 <= entry.top1 <= 1 for entry in read_accuracies(source))
     except UsageError as error:
         assert str(source) in error.message

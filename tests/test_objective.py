@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeeff.errors import UsageError
-from edgeeff.objective import HARD, SOFT, TARGET_MACS, TARGET_S, Exponents, objective, parse_exponents, scored, winners
+from edgeeff.objective import (
+    HARD,
+    SOFT,
+    TARGET_MACS,
+    TARGET_S,
+    Exponents,
+    Scored,
+    combined,
+    objective,
+    parse_exponents,
+    scored,
+    winners,
+)
 from edgeeff.report._correlation import departures, ranks, spearman
 
 accuracies = st.floats(0.01, 1.0)
@@ -145,3 +157,23 @@ def test_departures_name_the_point_off_the_line() -> None:
     latency[3] = macs[3] * 2e-11 * 1.1
     assert departures(macs, latency) == {}, "10 % off the line is within what papers differ by"
     assert departures(macs[:4], [1, 1, 1, 100]) == {}, "four points do not make a line"
+
+
+def test_an_accuracy_that_was_counted_widens_the_interval() -> None:
+    """In logarithms the two intervals add up as the root of the sum of squares, each side for itself."""
+    value = objective(0.85, 0.080, 0.075)
+    alone = scored(0.85, 0.080, 0.075, SOFT, None, (0.64, 0.95))
+    assert (alone.value, alone.low, alone.high) == pytest.approx((value, value * 0.64 / 0.85, value * 0.95 / 0.85))
+    both = scored(0.85, 0.080, 0.075, SOFT, (0.070, 0.090), (0.64, 0.95))
+    latency = scored(0.85, 0.080, 0.075, SOFT, (0.070, 0.090))
+    assert both.low is not None and both.high is not None and latency.low is not None and latency.high is not None
+    down = math.hypot(math.log(0.85 / 0.64), math.log(value / latency.low))
+    up = math.hypot(math.log(0.95 / 0.85), math.log(latency.high / value))
+    assert (both.low, both.high) == pytest.approx((value * math.exp(-down), value * math.exp(up)))
+
+
+def test_factors_without_an_interval_only_scale() -> None:
+    assert combined([Scored(2.0), Scored(3.0)]) == Scored(6.0)
+    found = combined([Scored(2.0), Scored(3.0, 1.5, 6.0)])
+    assert (found.value, found.low, found.high) == pytest.approx((6.0, 3.0, 12.0))
+    assert combined([Scored(1.0, 0.0, 2.0)]).low == 0.0

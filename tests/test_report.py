@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from edgeeff.objective import HARD, SOFT, TARGET_MACS, TARGET_S, Exponents, objective
-from edgeeff.report import _table
+from edgeeff.proportions import Pair
+from edgeeff.report import _table, to_text
 from edgeeff.report._numbers import percent, significant, with_interval
 from edgeeff.report._table import Column, Table
 from edgeeff.report.accuracies import GivenAccuracy
@@ -113,6 +114,52 @@ def test_failed_launches_are_shown() -> None:
 def test_an_accuracy_that_fits_nothing_is_noted() -> None:
     found = report([measured("lite0", 20)], given=[GivenAccuracy(0.7, "a.csv, entry 1", variant="b9")])
     assert found.notes == ("a.csv, entry 1 fits no measured file: its accuracy was not used",)
+
+
+def evaluated(right: Pair) -> Report:
+    """An int8 file that is a fifth faster than its float file, both counted on the same images."""
+    fast, slow = measured("lite0", 16), measured("lite0", 20)
+    fast = replace(fast, precision="int8", path="lite0-int8.tflite", sha256="aa")
+    slow = replace(slow, sha256="bb")
+    given = [
+        GivenAccuracy(right.first.value, "a, entry 1", "aa", share=right.first, against=("bb", right)),
+        GivenAccuracy(right.second.value, "a, entry 2", "bb", share=right.second),
+    ]
+    return report([fast, slow], given=given)
+
+
+def test_a_counted_accuracy_reaches_the_objective_and_stands_beside_its_float_file() -> None:
+    found = evaluated(Pair(17, 0, 1, 2))
+    group = only(found)
+    row = next(row for row in group.rows if row.measurement.precision == "int8")
+    assert row.accuracy is not None and row.accuracy.interval == Pair(17, 0, 1, 2).first.interval
+    score = row.objectives["soft"]
+    assert score.low is not None and score.high is not None
+    assert score.low < score.value * 0.64 / 0.85 * 1.01
+    assert score.high > score.value * 0.94 / 0.85
+    text = to_text.render(found)
+    assert "85.0 [64.0, 94.8] measured" in text
+    assert "On the same 20 images lite0 int8 tflite on litert has -5.0 [-23.0, +11.7] points of top-1" in text
+    assert "The measurement cannot tell it from" in group.verdict
+
+
+def test_accuracies_on_the_same_images_tell_more_than_their_own_intervals() -> None:
+    """With 5000 images each accuracy is known to 1.2 points, the difference of the two to 0.2."""
+    group = only(evaluated(Pair(3750, 10, 15, 1225)))
+    first, second = group.rows
+    assert first.measurement.precision == "int8"
+    low, high = first.objectives["soft"].low, second.objectives["soft"].high
+    assert low is not None and high is not None and low < high
+    (pair,) = group.paired
+    assert pair.ratio.value == pytest.approx(3760 / 3765 * (16 / 20) ** -0.07)
+    assert pair.is_told_apart
+    assert "cannot tell" not in group.verdict
+
+
+def test_a_file_that_is_never_right_is_listed_without_a_rank() -> None:
+    group = only(evaluated(Pair(0, 0, 15, 5)))
+    assert [row.rank for row in group.rows] == [1, None]
+    assert group.paired == ()
 
 
 def test_flops_stand_for_latency_or_not() -> None:

@@ -10,7 +10,8 @@ from edgeeff.objective import objective
 from edgeeff.report._numbers import percent, significant, with_interval
 from edgeeff.report._table import Column, Table
 from edgeeff.report._verdict import milliseconds
-from edgeeff.report.values import Correlation, Group, Report, Row, Settings
+from edgeeff.report.values import Correlation, Group, Paired, Report, Row, Settings
+from edgeeff.values import Accuracy
 
 UNKNOWN = "unknown"
 NONE = "-"
@@ -75,7 +76,7 @@ def _standing(group: Group, settings: Settings) -> Section:
     columns += [Column(name, "decimal") for name in (chosen, *others)]
     rows = []
     for row in group.rows:
-        accuracy = f"{percent(row.accuracy.top1)} {row.accuracy.provenance}" if row.accuracy else UNKNOWN
+        accuracy = f"{_top1(row.accuracy)} {row.accuracy.provenance}" if row.accuracy else UNKNOWN
         cells = [NONE if row.rank is None else str(row.rank), *_identity(row, accelerated)]
         cells += [milliseconds(row), row.meets_target]
         cells += [f"{accuracy} [{footnotes[row.accuracy_note]}]", _score(row, chosen, interval=True)]
@@ -83,7 +84,27 @@ def _standing(group: Group, settings: Settings) -> Section:
         rows.append(cells)
     lines = [f"{_formula(settings)} (MnasNet, section 3.1); more is better.", _interval_line(group)]
     lines += [f"[{number}] {note}" for note, number in footnotes.items()]
+    lines += [_paired_line(found, chosen) for found in group.paired]
     return Section("Against the target", Table(columns, rows), tuple(lines))
+
+
+def _top1(accuracy: Accuracy) -> str:
+    """In percent, with its interval where it has one."""
+    if accuracy.interval is None:
+        return percent(accuracy.top1)
+    low, high = (f"{end * 100:.1f}" for end in accuracy.interval)
+    return f"{accuracy.top1 * 100:.1f} [{low}, {high}]"
+
+
+def _paired_line(found: Paired, exponents: str) -> str:
+    """A file beside the one that it was evaluated against."""
+    right, ratio = found.right, found.ratio
+    points = f"{right.difference * 100:+.1f} [{', '.join(f'{end * 100:+.1f}' for end in right.interval)}] points"
+    times = with_interval(ratio.value, ratio.low, ratio.high, digits=SCORE_DIGITS)
+    return (
+        f"On the same {right.total} images {found.row.label} has {points} of top-1 against {found.other.label}, and "
+        f"{times} times its {exponents} objective."
+    )
 
 
 def _numbered(notes: Iterable[str]) -> dict[str, int]:
@@ -116,9 +137,10 @@ def _interval_line(group: Group) -> str:
     low, high = (f"{level * 100:.3g}" for level in (min(levels), max(levels)))
     level = f"{low} %" if low == high else f"{low} to {high} %"
     few = "" if min(levels) >= 0.95 else " (fewer than six launches cannot reach 95 %)"
-    return (
-        f"Median of the launches' medians, with its {level} interval in brackets{few}; the objective's follows from it."
-    )
+    follows = "the objective's follows from it"
+    if any(row.accuracy and row.accuracy.interval for row in group.rows):
+        follows = "the objective's follows from it and from that of a counted top-1 (Wilson's, 95 %)"
+    return f"Median of the launches' medians, with its {level} interval in brackets{few}; {follows}."
 
 
 def _ranges(group: Group, settings: Settings) -> Section:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgeeff.report._numbers import significant, with_interval
-from edgeeff.report.values import Group, Meets, Row, Settings
+from edgeeff.report.values import Group, Meets, Paired, Row, Settings
 
 MOST_NAMED = 3
 """Rivals that a sentence names before it counts the rest."""
@@ -33,7 +35,7 @@ def verdict(group: Group, settings: Settings) -> str:
     place = f"ranks first of {len(ranked)} on the {settings.exponents.name} objective"
     sentences = [
         f"{first.label} {met} and {place}." if first.meets_target == "yes" else f"{first.label} {place} but {met}.",
-        *_rivals(ranked, settings.exponents.name),
+        *_rivals(ranked, settings.exponents.name, group.paired),
         *_alternative(ranked, target),
     ]
     published = [row for row in ranked if row.accuracy is not None and row.accuracy.provenance == "published"]
@@ -58,13 +60,16 @@ def milliseconds(row: Row) -> str:
     return with_interval(latency.median_s * 1e3, latency.interval.low * 1e3, latency.interval.high * 1e3)
 
 
-def _rivals(ranked: list[Row], exponents: str) -> list[str]:
-    """Who the data cannot tell from the first."""
+def _rivals(ranked: list[Row], exponents: str, paired: Sequence[Paired]) -> list[str]:
+    """Who the data cannot tell from the first. Accuracies that were measured on the same images tell more."""
+    apart = {frozenset((id(p.row), id(p.other))) for p in paired if p.is_told_apart}
     leader = ranked[0].objectives[exponents]
     rivals = []
     for row in ranked[1:]:
         score = row.objectives[exponents]
         is_sure = ranked[0].latency.sure_interval and row.latency.sure_interval
+        if frozenset((id(ranked[0]), id(row))) in apart:
+            continue
         if not is_sure or leader.low is None or score.high is None or score.high >= leader.low:
             rivals.append(row.label)
     if len(rivals) > MOST_NAMED:

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeeff.codec import decode
 from edgeeff.errors import UsageError
 from edgeeff.files import read_bytes
+from edgeeff.proportions import Pair, Share
 from edgeeff.published import INT8_TOP1
 from edgeeff.values import Accuracy, Measurement, Variant
 
@@ -30,6 +32,10 @@ class GivenAccuracy:
     variant: str | None = None
     format: str | None = None
     precision: str | None = None
+    share: Share | None = None
+    """Of how many images how many were right, where it is given."""
+    against: tuple[str, Pair] | None = None
+    """The SHA-256 of another file, and on which of the same images each was right."""
 
     def fits(self, measurement: Measurement) -> bool:
         """Whether every field that is given agrees.
@@ -112,18 +118,50 @@ def _parse(entry: Any, where: str) -> GivenAccuracy:
             fields[name] = value.strip() if name == "path" else value.strip().lower()
     if not fields.keys() & {"sha256", "path", "variant"}:
         raise UsageError(f"{where} does not say of which file or variant it is", _LAYOUT)
-    return GivenAccuracy(_top1(entry.get("top1"), where), where, **fields)
+    share = _share(entry, where)
+    top1 = _top1(entry.get("top1"), where, none_right=share is not None and share.count == 0)
+    if share is not None and abs(share.value - top1) > 5e-4:  # people round
+        raise UsageError(f"{where}: top1 is {top1:g}, and {share.count} of {share.total} images are {share.value:g}")
+    against = _against(entry["against"], where) if entry.get("against") else None
+    return GivenAccuracy(top1 if share is None else share.value, where, **fields, share=share, against=against)
 
 
-def _top1(value: Any, where: str) -> float:
-    """A fraction above 0 up to 1, or a percentage that says so ("75.1%"): 1 is 100 %, never 1 %."""
+def _share(entry: Mapping[str, Any], where: str) -> Share | None:
+    """Counts of images, from JSON or as CSV's text; None where they are not given."""
+    given = [entry.get("correct"), entry.get("images")]
+    if any(value in (None, "") for value in given):
+        return None
+    counts = [int(value) if isinstance(value, str) and value.strip().isdecimal() else value for value in given]
+    correct, images = counts
+    if type(correct) is not int or type(images) is not int or not 0 <= correct <= images or not images:
+        fault = f"{where}: correct and images are no counts: {given[0]!r} of {given[1]!r}"
+        raise UsageError(fault, "give how many images were right, and of how many")
+    return Share(correct, images)
+
+
+def _against(given: Any, where: str) -> tuple[str, Pair]:
+    """What `edgeeff evaluate --against` counted."""
+    try:
+        pair = decode(Pair, given)
+        if not isinstance(given["sha256"], str) or min(astuple(pair)) < 0 or not pair.total:
+            raise ValueError
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{where}: what stands under against is not of edgeeff evaluate", "evaluate anew") from error
+    return given["sha256"].lower(), pair
+
+
+def _top1(value: Any, where: str, *, none_right: bool) -> float:
+    """A fraction above 0 up to 1, or a percentage that says so ("75.1%"): 1 is 100 %, never 1 %.
+
+    0 is taken only where counts say that none of the images was right: else it is a mistake.
+    """
     text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
     try:
         number = float(text.removesuffix("%"))
     except ValueError:
         raise UsageError(f"{where}: top1 is not a number: {value!r}", "give 0.751 or 75.1%") from None
     top1 = number / 100 if text.endswith("%") else number
-    if 0 < top1 <= 1:
+    if 0 < top1 <= 1 or (top1 == 0 and none_right):
         return top1
     cure = f"did you mean {number:g}%?" if 1 < number <= 100 else "give 0.751 or 75.1%"
     raise UsageError(f"{where}: top1 must be a fraction above 0 and up to 1, not {text}", cure)
@@ -135,6 +173,8 @@ class Claim:
 
     accuracy: Accuracy | None
     note: str
+    against: tuple[str, Pair] | None = None
+    """As in `GivenAccuracy`."""
 
 
 def claim(
@@ -155,7 +195,10 @@ def claim(
                 f"{best.where} and {other.where} disagree on {measurement.path}: {best.top1:g} and {other.top1:g}",
                 "remove one, or narrow them by format and precision",
             )
-    return Claim(Accuracy(best.top1, best.where, "measured"), f"measured: {best.where}"), best
+    counted = f", {best.share.count} of {best.share.total} images" if best.share else ""
+    interval = best.share.interval if best.share else None
+    accuracy = Accuracy(best.top1, best.where, "measured", interval)
+    return Claim(accuracy, f"measured: {best.where}{counted}", best.against), best
 
 
 def _published(measurement: Measurement, variants: Mapping[str, Variant]) -> Claim:

@@ -11,6 +11,7 @@ from edgeeff import checks, published, stats
 from edgeeff.objective import HARD, SOFT, objective, scored, winners
 from edgeeff.published import PublishedLatency
 from edgeeff.report._flops import correlations
+from edgeeff.report._paired import paired
 from edgeeff.report._verdict import verdict
 from edgeeff.report.accuracies import Claim, GivenAccuracy, claim
 from edgeeff.report.values import Group, Meets, Report, Row, Settings
@@ -67,17 +68,28 @@ def _row(measurement: Measurement, claimed: Claim, settings: Settings) -> Row:
     """One file against the targets; its rank is not known yet."""
     latency, macs = stats.latency(measurement), measurement.macs
     objectives, on_macs = {}, None
-    if claimed.accuracy is not None:
-        top1 = claimed.accuracy.top1
+    # Of a file that is never right no objective is a number to rank by.
+    if claimed.accuracy is not None and claimed.accuracy.top1 > 0:
+        top1, top1_interval = claimed.accuracy.top1, claimed.accuracy.interval
         if latency.median_s is not None:
             interval = None if latency.interval is None else (latency.interval.low, latency.interval.high)
             for w in (SOFT, HARD, settings.exponents):
-                objectives[w.name] = scored(top1, latency.median_s, settings.target_s, w, interval)
+                objectives[w.name] = scored(top1, latency.median_s, settings.target_s, w, interval, top1_interval)
         if macs:
             on_macs = objective(top1, macs, settings.target_macs, settings.exponents)
     meets = _meets(latency, settings.target_s)
     caveats = checks.caveats(measurement, latency)
-    return Row(measurement, latency, claimed.accuracy, claimed.note, meets, objectives, on_macs, caveats=caveats)
+    return Row(
+        measurement,
+        latency,
+        claimed.accuracy,
+        claimed.note,
+        meets,
+        objectives,
+        on_macs,
+        caveats=caveats,
+        against=claimed.against,
+    )
 
 
 def _meets(latency: Latency, target_s: float) -> Meets:
@@ -107,6 +119,7 @@ def _group(device: DeviceInfo, threads: int, rows: Sequence[Row], settings: Sett
         published=tuple(_published(ranked)),
         notes=tuple(_notes(ranked)),
         verdict="",
+        paired=tuple(paired(ranked, settings)),
     )
     return replace(group, verdict=verdict(group, settings))
 

@@ -71,6 +71,8 @@ def _row(row: Row, group: Group, number: int) -> dict[str, Any]:
         "meets_target": row.meets_target,
         "accuracy": {
             "top1": accuracy.top1 if accuracy else None,
+            "low": accuracy.interval[0] if accuracy and accuracy.interval else None,
+            "high": accuracy.interval[1] if accuracy and accuracy.interval else None,
             "provenance": accuracy.provenance if accuracy else None,
             "note": row.accuracy_note,
         },
@@ -111,6 +113,17 @@ def _group(group: Group) -> dict[str, Any]:
         "published": [
             {**dataclasses.asdict(entry), "measured_s": row.latency.median_s if row else None}
             for entry, row in group.published
+        ],
+        "paired": [
+            {
+                "row": found.row.label,
+                "other": found.other.label,
+                "images": found.right.total,
+                "top1_difference": found.right.difference,
+                "top1_difference_interval": found.right.interval,
+                "objective_ratio": found.ratio,
+            }
+            for found in group.paired
         ],
         "notes": group.notes,
         "verdict": group.verdict,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeeff.objective import Exponents, Scored, TargetRange
+from edgeeff.proportions import Pair
 from edgeeff.published import PublishedLatency
 from edgeeff.report.accuracies import is_random
 from edgeeff.stats import Latency
@@ -36,6 +37,8 @@ class Row:
     rank: int | None = None
     macs_rank: int | None = None
     caveats: tuple[Caveat, ...] = ()
+    against: tuple[str, Pair] | None = None
+    """The SHA-256 of the file that it was evaluated against, and on which of the images each was right."""
 
     @property
     def name(self) -> str:
@@ -50,6 +53,27 @@ class Row:
         weights = " (random weights)" if is_random(m) else ""
         accelerator = "" if m.accelerator == "cpu" else f", {m.accelerator}"
         return f"{self.name}{weights} {m.precision} {m.format} on {m.runtime}{accelerator}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A row against another: `ratio` is its objective over the other's, with an interval that knows of the pairing.
+
+    The two objectives' own intervals know nothing of it: both files err on the same hard images, so the difference
+    between them is known far better than either accuracy.
+    """
+
+    row: Row
+    other: Row
+    right: Pair
+    ratio: Scored
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether the ratio's interval leaves out 1."""
+        low, high = self.ratio.low, self.ratio.high
+        sure = self.row.latency.sure_interval is not None and self.other.latency.sure_interval is not None
+        return sure and low is not None and high is not None and not low <= 1 <= high
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +110,7 @@ class Group:
     """Published latencies with the row of the same network, precision and accelerator that is fastest here."""
     notes: tuple[str, ...]
     verdict: str
+    paired: tuple[Paired, ...] = ()
 
     @property
     def title(self) -> str:
