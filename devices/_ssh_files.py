@@ -106,7 +106,8 @@ class Files:
             try:
                 self._do(self._claim(folder), f"cannot write {folder}")
             except _RefusedError as error:
-                problems.append(f"{folder}: {error.reason}")
+                reason = "the file system is read-only" if self._is_read_only(folder) else error.reason
+                problems.append(f"{folder}: {reason}")
                 continue
             self._folder = folder
             return folder
@@ -195,16 +196,28 @@ class Files:
 
     def _free_bytes(self, folder: str) -> int | None:
         """Free for us, None where the server does not tell."""
+        status = self._file_system(folder)
+        return None if status is None else status.bavail * (status.frsize or status.bsize)
 
-        async def free() -> int | None:
+    def _is_read_only(self, folder: str) -> bool:
+        """Whether the file system is, by the nearest folder above that there is. Servers say only "Failure"."""
+        while True:
+            status = self._file_system(folder)
+            if status is not None or folder in ("/", ""):
+                return status is not None and bool(status.flags & READ_ONLY)
+            folder = posixpath.dirname(folder)
+
+    def _file_system(self, folder: str) -> asyncssh.SFTPVFSAttrs | None:
+        """What the server says of the file system that a folder is on; None where it says nothing."""
+
+        async def ask() -> asyncssh.SFTPVFSAttrs | None:
             sftp = await self._client()
             try:
-                status = await sftp.statvfs(_raw(folder))
-            except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
+                return await sftp.statvfs(_raw(folder))
+            except asyncssh.SFTPError:
                 return None
-            return status.bavail * (status.frsize or status.bsize)
 
-        return self._do(free(), f"cannot look at {folder}")
+        return self._do(ask(), f"cannot look at {folder}")
 
     def _transfer(self, work: Coroutine[Any, Any, None], path: Path, folder: str, size: int) -> None:
         """Sends a file. Servers say only "Failure" where the disk ran full, so the space tells."""

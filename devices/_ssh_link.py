@@ -16,11 +16,11 @@ import asyncssh
 from edgeeff.errors import DeviceError, MeasurementError
 
 from ._process import LINE_BYTES, Tail
-from ._ssh_address import Address
+from ._ssh_address import Address, parse_address
 from ._ssh_errors import Doorkeeper, UnreachableError, connect_error
 from ._ssh_shell import KILL, NOT_FOUND, RUN, encoded, started
 
-__all__ = ["Link", "UnreachableError", "connect"]
+__all__ = ["Link", "LostError", "UnreachableError", "connect"]
 
 T = TypeVar("T")
 
@@ -30,8 +30,13 @@ KEEPALIVE_S, KEEPALIVE_MISSED = 5, 3
 """A board that is silent for a quarter of a minute is lost."""
 
 
-async def connect(address: Address) -> asyncssh.SSHClientConnection:
+async def connect(
+    address: Address, through: asyncssh.SSHClientConnection | None = None
+) -> asyncssh.SSHClientConnection:
     """Connects as ssh(1) would: by ~/.ssh/config, known_hosts, the agent and the user's keys. Asks for nothing.
+
+    Args:
+        through: a connection to the host before, where there is a jump.
 
     Raises:
         UnreachableError: with the cure.
@@ -40,11 +45,12 @@ async def connect(address: Address) -> asyncssh.SSHClientConnection:
 
     def knock() -> Doorkeeper:
         nonlocal door
-        door = Doorkeeper(options.known_hosts)
+        door = Doorkeeper(known_hosts)
         return door
 
     try:
-        options = asyncssh.SSHClientConnectionOptions(
+        options = await asyncssh.SSHClientConnectionOptions.construct(
+            config=(),  # the usual files
             **({"username": address.user} if address.user else {}),
             host=address.host,
             **({"port": address.port} if address.port else {}),
@@ -55,17 +61,28 @@ async def connect(address: Address) -> asyncssh.SSHClientConnection:
             keepalive_interval=KEEPALIVE_S,
             keepalive_count_max=KEEPALIVE_MISSED,
         )
-        if options.known_hosts is None:
-            # "UserKnownHostsFile none" would make asyncssh accept any key.
-            options.known_hosts = b""
-        return await asyncssh.connect(
+        # "UserKnownHostsFile none" would make asyncssh accept any key; with b"" it looks at the usual file.
+        known_hosts = b"" if options.known_hosts is None else options.known_hosts
+        if through is None and isinstance(options.tunnel, str):
+            # asyncssh would jump by itself, and accept any key of the hosts on the way in that case.
+            for hop in options.tunnel.split(","):
+                through = await connect(parse_address(f"ssh://{hop}"), through)
+        connection = await asyncssh.connect(
             address.host,
             *((address.port,) if address.port else ()),
             options=options,
+            known_hosts=known_hosts,
+            tunnel=through,
             client_factory=knock,
         )
+        connection.set_tunnel(through)
+        return connection
     except (OSError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError, ValueError) as error:
         raise connect_error(error, address, door) from error
+
+
+class LostError(DeviceError):
+    """The connection was there and is gone."""
 
 
 class Link:
@@ -96,7 +113,7 @@ class Link:
         try:
             return future.result(timeout_s)
         except TimeoutError:
-            raise DeviceError(f"{self.address} does not answer within {timeout_s:g} s", _LOST_CURE) from None
+            raise LostError(f"{self.address} does not answer within {timeout_s:g} s", _LOST_CURE) from None
         except (asyncssh.DisconnectError, asyncssh.ChannelOpenError, ConnectionError, BrokenPipeError) as error:
             raise self.lost(error) from error
         finally:
@@ -111,10 +128,10 @@ class Link:
         if self._connection.is_closed():
             raise self.lost()
 
-    def lost(self, error: BaseException | None = None) -> DeviceError:
+    def lost(self, error: BaseException | None = None) -> LostError:
         """The error for a connection that was there and is gone."""
         reason = f": {getattr(error, 'reason', '') or error}" if error is not None else ""
-        return DeviceError(f"the connection to {self.address} was lost{reason}", _LOST_CURE)
+        return LostError(f"the connection to {self.address} was lost{reason}", _LOST_CURE)
 
     def lines(
         self,
@@ -129,15 +146,14 @@ class Link:
         running = _Running(self, argv, stdin, on_stderr)
         name = Path(argv[1] if len(argv) > 1 and not argv[1].startswith("-") else argv[0]).name
         deadline = time.monotonic() + timeout_s
-        self.wait(running.start(), min(timeout_s, CONNECT_S))
         try:
+            self.wait(running.start(), min(timeout_s, CONNECT_S))
             for line in running.until(deadline):
-                if running.pid is None:
-                    running.pid = started(line)
-                    if running.pid is not None:
-                        on_start(running.pid)
-                        continue
-                yield line
+                if running.pid is None and (pid := started(line)) is not None:
+                    running.pid = pid
+                    on_start(pid)
+                else:
+                    yield line
         except TimeoutError:
             message = f"{name} did not finish within {timeout_s:g} s and was killed"
             raise MeasurementError(message, running.tail.text()) from None
@@ -171,6 +187,7 @@ class Link:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
         if not self._thread.is_alive():
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
 
@@ -183,14 +200,16 @@ class _Running:
     def __init__(self, link: Link, argv: Sequence[str], stdin: str, on_stderr: Callable[[str], None] | None) -> None:
         self.pid: int | None = None
         self.tail = Tail(on_stderr)
+        self._has_ended = False
         self._link, self._argv, self._stdin = link, argv, stdin
-        self._process: asyncssh.SSHClientProcess[bytes]
+        self._process: asyncssh.SSHClientProcess[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._process = await self._link.connection.create_process(RUN, encoding=None)
-        self._tasks = [asyncio.create_task(work) for work in (self._write(), self._read())]
+        process = await self._link.connection.create_process(RUN, encoding=None)
+        self._process = process
+        self._tasks = [asyncio.create_task(work) for work in (self._write(process), self._read(process))]
 
     def until(self, deadline: float) -> Iterator[str]:
         """The lines of standard output, to their end.
@@ -207,12 +226,20 @@ class _Running:
             if isinstance(line, BaseException):
                 raise line
             if line is None:
+                self._has_ended = True
                 return
             yield line.decode(errors="replace").rstrip("\n")
 
     def end(self) -> None:
         """Kills what is left of the program and its children, and frees its channel."""
-        if self.pid is not None and not self._is_lost():
+        if self._process is None or self._is_lost():
+            return
+        if self.pid is None and not self._has_ended:
+            # Interrupted before its first line was read: it may be on its way.
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=1.0)
+                self.pid = started(line.decode(errors="replace")) if isinstance(line, bytes) else None
+        if self.pid is not None:
             with contextlib.suppress(DeviceError):
                 self._link.kill(self.pid)
         with contextlib.suppress(DeviceError):
@@ -220,6 +247,7 @@ class _Running:
 
     def check(self, name: str) -> None:
         """Raises how it ended, where that was not well."""
+        assert self._process is not None
         signal, code = self._process.exit_signal, self._process.exit_status
         if signal is not None:
             raise MeasurementError(f"{name} was killed by SIG{signal[0]}", self.tail.text())
@@ -233,18 +261,18 @@ class _Running:
     def _is_lost(self) -> bool:
         return self._link.connection.is_closed()
 
-    async def _write(self) -> None:
+    async def _write(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         # A program that does not read its input must not hold us up, and one that has ended is no error here.
         with contextlib.suppress(OSError, asyncssh.Error):
-            self._process.stdin.write(encoded(self._argv) + self._stdin.encode())
-            self._process.stdin.write_eof()
-            await self._process.stdin.drain()
+            process.stdin.write(encoded(self._argv) + self._stdin.encode())
+            process.stdin.write_eof()
+            await process.stdin.drain()
 
-    async def _read(self) -> None:
-        errors = asyncio.create_task(self._read_errors())
+    async def _read(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        errors = asyncio.create_task(self._read_errors(process))
         try:
             pending = bytearray()
-            while block := await self._process.stdout.read(1 << 16):
+            while block := await process.stdout.read(1 << 16):
                 *complete, rest = block.split(b"\n")
                 for end in complete:
                     self._lines.put(bytes(pending + end))
@@ -255,7 +283,7 @@ class _Running:
             if pending:
                 self._lines.put(bytes(pending))
             await errors
-            await self._process.wait_closed()
+            await process.wait_closed()
             self._lines.put(None)
         except (asyncssh.Error, OSError) as error:
             self._lines.put(self._link.lost(error))
@@ -264,13 +292,14 @@ class _Running:
         finally:
             errors.cancel()
 
-    async def _read_errors(self) -> None:
-        while block := await self._process.stderr.read(1 << 16):
+    async def _read_errors(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        while block := await process.stderr.read(1 << 16):
             self.tail.feed(block)
         self.tail.end()
 
     async def _close(self) -> None:
-        self._process.close()
+        if self._process is not None:
+            self._process.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff.errors import DeviceError, MissingExtraError
+from edgeeff.errors import DeviceError, MeasurementError, MissingExtraError
 from edgeeff.protocols import Device, Transport
 from edgeeff.values import Connected, DeviceInfo, DeviceProfile, DeviceState, Target
 
@@ -16,7 +16,7 @@ from ._ssh_address import parse_address
 
 if TYPE_CHECKING:
     from ._board import Facts
-    from ._ssh_link import Link
+    from ._ssh_link import Link, LostError
 
 ANSWER_S = 30.0
 
@@ -33,6 +33,7 @@ class SshDevice(Closing):
         self._link = link
         facts = _facts(link)
         self._info = info_of(facts, target.name)
+        self._boot_id = facts.first("boot_id")
         self._folders = _folders(target.profile, facts)
         self._files = Files(link, self._folders)
         self._python: tuple[str, ...] | None = None
@@ -71,7 +72,38 @@ class SshDevice(Closing):
         timeout_s: float,
         on_stderr: Callable[[str], None] | None = None,
     ) -> Iterator[str]:
-        return self._link.lines(argv, stdin=stdin, timeout_s=timeout_s, on_stderr=on_stderr)
+        from ._ssh_link import LostError
+
+        started: list[int] = []
+        try:
+            yield from self._link.lines(
+                argv, stdin=stdin, timeout_s=timeout_s, on_stderr=on_stderr, on_start=started.append
+            )
+        except LostError as error:
+            raise self._after_loss(error, started) from error
+
+    def _after_loss(self, error: LostError, started: Sequence[int]) -> DeviceError:
+        """Knocks once more: kills what was left running there, and tells a board that rebooted from a lost network."""
+        from ._ssh_link import Link
+
+        try:
+            link = Link(self._link.address)
+        except DeviceError:
+            return error
+        try:
+            boot_id = _facts(link).first("boot_id")
+            if boot_id != self._boot_id:
+                return DeviceError(
+                    f"{self._link.address} was rebooted while it was measured",
+                    "nothing of that launch counts; let it settle and run it again",
+                )
+            for pid in started:
+                link.kill(pid)
+            return DeviceError(error.message, f"the board is up, and what ran there was stopped; {error.hint}")
+        except (DeviceError, MeasurementError):
+            return error
+        finally:
+            link.close()
 
     def close(self) -> None:
         self._files.close()
