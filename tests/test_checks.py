@@ -132,6 +132,13 @@ def test_each_caveat_and_no_other(code: str) -> None:
     assert caveat.message and caveat.remedy
 
 
+def test_a_board_that_says_that_it_is_held_back() -> None:
+    capped = (2_400_000, 1_200_000, 2_400_000, 2_400_000)
+    (caveat,) = checks.caveats(in_state(throttling=("undervoltage",), cpu_frequency_limit_khz=capped))
+    assert caveat.code == "throttled" and "undervoltage" in caveat.message and "power supply" in caveat.remedy
+    assert checks.caveats(in_state(throttling=(), throttled_since_boot=("throttled",))) == ()
+
+
 @pytest.mark.parametrize("evidence", NOISES)
 def test_noise_names_its_evidence(evidence: str) -> None:
     (caveat,) = checks.caveats(NOISES[evidence])

@@ -110,8 +110,8 @@ def start_server(folder: Path, *, lines: Sequence[str] = (), before: Sequence[st
 @pytest.fixture(scope="session")
 def _sshd_is_there() -> None:
     if SSHD is None:
-        missing = "there is no sshd: apt-get install openssh-server (make test does it where it is root)"
-        if os.environ.get("CI"):
+        missing = "there is no sshd: apt-get install openssh-server"
+        if os.environ.get("EDGEEFF_REQUIRE_ALL"):
             pytest.fail(missing)
         pytest.skip(missing)
 
