@@ -54,11 +54,13 @@ class Command:
 
     Args:
         results: paths there that the program writes; they are fetched when it has ended, where they are there.
+        request: that it answers, for who reads the output.
     """
 
     argv: tuple[str, ...]
     stdin: str = ""
     results: tuple[str, ...] = ()
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,11 @@ class Output:
         errors: lines of standard error.
         failure: how it failed; None where it ended well.
         results: the bytes of the command's result files, by path; one that was not written is absent.
+        request: the command's.
     """
 
     lines: tuple[str, ...]
     errors: tuple[str, ...] = ()
     failure: MeasurementError | None = None
     results: Mapping[str, bytes] = field(default_factory=dict)
+    request: Request | None = None

@@ -80,7 +80,7 @@ def run_command(device: Device, command: Command, timeout_s: float) -> Output:
             lines.extend(running)
     except MeasurementError as error:
         failure = error
-    return Output(tuple(lines), tuple(errors), failure, _results(device, command))
+    return Output(tuple(lines), tuple(errors), failure, _results(device, command), command.request)
 
 
 def _results(device: Device, command: Command) -> dict[str, bytes]:

@@ -34,7 +34,7 @@ class RecordRunner:
     argv: tuple[str, ...]
 
     def command(self, request: Request) -> Command:
-        return Command(self.argv, stdin=json.dumps(spec(request)))
+        return Command(on_cpus(request.cpus, self.argv), stdin=json.dumps(spec(request)), request=request)
 
     def parse(self, output: Output) -> Launch:
         return parse(output)
@@ -49,9 +49,13 @@ def spec(request: Request) -> dict[str, Any]:
         "threads": request.threads,
         "seed": request.seed,
         "shapes": request.shapes,
-        **({"cpus": request.cpus} if request.cpus else {}),
         **asdict(request.policy),
     }
+
+
+def on_cpus(cpus: Sequence[int] | None, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """A command bound to cores: by taskset, whose mask is hexadecimal in Android's toybox and in util-linux alike."""
+    return argv if not cpus else ("taskset", f"{sum(1 << cpu for cpu in set(cpus)):x}", *argv)
 
 
 def parse(output: Output) -> Launch:
