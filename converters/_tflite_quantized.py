@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Shape, Weight
-from edgeeff.quantization import SIGMOID, Quantization, ValueScale, channelwise, weight_to_int8
+from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, weight_to_int8
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
 from ._tflite_lowering import OPERATORS, Lowering
@@ -52,8 +52,7 @@ class _Int8(_Int8Weights):
         return self.integers(file, name, value, axis)
 
     def bias(self, file: FlatbufferBuilder, name: str, value: Weight) -> int:
-        scales = self.scales.astype(np.float32) * np.float32(self.input_scale)
-        integers = np.rint(value / channelwise(scales, 1)).astype(np.int32)
+        integers, scales = bias_to_int32(value, self.scales, self.input_scale)
         return file.constant(name, integers, np.int32, Quantized(tuple(scales.tolist())))
 
 

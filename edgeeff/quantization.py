@@ -40,11 +40,13 @@ class Quantization:
         weights: node -> a scale for each output channel (axis 0 of the weight). Such a weight is stored in int8.
         values: value -> its int8 form, for every value that an integer node reads or makes.
         integer: the nodes that compute in int8; all others compute in float32, whatever their weights are stored in.
+        unsigned: whether an ONNX file holds values as uint8, 128 higher, which x86's kernels are made for.
     """
 
     weights: Mapping[str, NDArray[np.float32]]
     values: Mapping[str, ValueScale] = field(default_factory=dict)
     integer: frozenset[str] = frozenset()
+    unsigned: bool = False
 
 
 def channelwise(scales: NDArray[np.float32], rank: int, axis: int = 0) -> NDArray[np.float32]:
@@ -73,6 +75,14 @@ def to_int8(real: NDArray[Any], scale: Any, zero_point: int = 0, lowest: int = L
 def weight_to_int8(weight: Weight, scales: NDArray[np.float32], axis: int = 0) -> NDArray[np.int8]:
     """The integers of a weight; -128 stays unused, as kernels for symmetric weights demand."""
     return to_int8(weight, channelwise(scales, weight.ndim, axis), lowest=-HIGHEST)
+
+
+def bias_to_int32(
+    bias: Weight, scales: NDArray[np.float32], input_scale: float
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The integers of a bias and their scale for each channel: that of the products, input times weight."""
+    products: NDArray[np.float32] = scales.astype(np.float32) * np.float32(input_scale)
+    return np.rint(bias / products).astype(np.int32), products
 
 
 def stored_weight(weight: Weight, scales: NDArray[np.float32]) -> Weight:

@@ -1,0 +1,182 @@
+"""A quantised graph on its way into an ONNX file: QuantizeLinear and DequantizeLinear around what is integer.
+
+Each integer node reads DequantizeLinear outputs and is followed by a QuantizeLinear, its weights are int8 and its bias
+int32, both behind a DequantizeLinear: the form in which onnxruntime finds what it has integer kernels for
+(onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "QDQ"). A relu is left out where the int8 form
+holds nothing that it would change. A float node's int8 weights are made float when the file is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeeff.graph import Graph, Node
+from edgeeff.ops import Activation, Binary, Dense, Mean, Pad, Reshape, Unary
+from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, Quantization, ValueScale, bias_to_int32, weight_to_int8
+
+from ._onnx_lowering import Lowering
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgeeff.protocols import Array
+
+
+class QuantizedLowering(Lowering):
+    """Lowers one node after the other, each in its own arithmetic."""
+
+    def __init__(self, graph: Graph, quantization: Quantization) -> None:
+        super().__init__(graph)
+        self.quantization = quantization
+        self.node: Node | None = None
+        self._stored: dict[str, str] = {}
+        """Value -> the name of its integers, once they are there."""
+        self._restored: dict[str, str] = {}
+        """Value -> the name of what its integers stand for."""
+
+    @property
+    def _is_integer(self) -> bool:
+        return self.node is not None and self.node.name in self.quantization.integer
+
+    @property
+    def _moves_integers(self) -> bool:
+        """Whether the present node only moves numbers, which integers are as good for."""
+        return self._is_integer and self.node is not None and isinstance(self.node.op, Pad | Reshape)
+
+    def begin(self, node: Node) -> None:
+        self.node = node
+
+    def end(self, node: Node) -> None:
+        if self._moves_integers:
+            self._stored[node.name] = self.made(node)
+        elif self._is_integer:
+            self._stored[node.name] = self._quantize(node.name, self.made(node))
+
+    def read(self, name: str) -> str:
+        if self._moves_integers:
+            return self._integers(name)
+        return self._real(name) if self._is_integer or name in self.quantization.integer else name
+
+    def made(self, node: Node) -> str:
+        if self._moves_integers:
+            return f"{node.name}.moved"
+        return f"{node.name}.exact" if self._is_integer else node.name
+
+    def fill(self) -> list[str]:
+        if self.node is None or not self._moves_integers:
+            return []
+        return [self._scale_names(self.node.name)[1]]
+
+    def activated(self, node: Node, activation: Activation, op_type: str, inputs: list[str], **attributes: Any) -> None:
+        if self._is_integer and _holds(self.quantization.values[node.name], activation):
+            activation = "none"
+        super().activated(node, activation, op_type, inputs, **attributes)
+
+    def weights(self, node: Node, *, axis: int = 0, **arrays: Array | None) -> list[str]:
+        if not self._is_integer:
+            return super().weights(node, axis=axis, **arrays)
+        scales = self.quantization.weights[node.name]
+        weight, bias = arrays["weight"], arrays["bias"]
+        assert weight is not None
+        integers = {"weight": (weight_to_int8(weight, scales, axis), scales, axis)}
+        if bias is not None:
+            stored, products = bias_to_int32(bias, scales, self.quantization.values[node.inputs[0]].scale)
+            integers["bias"] = (stored, products, 0)
+        return [self._constant(f"{node.name}.{key}", *value) for key, value in integers.items()]
+
+    def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
+        self.node = None
+        for name in self.graph.outputs:
+            self.read(name)
+        return super().model(metadata)
+
+    def _constant(self, name: str, integers: Array, scales: Array, axis: int) -> str:
+        stored = self.file.constant(f"{name}.integers", integers)
+        zeros = self.file.constant(f"zeros.{integers.dtype}.{len(scales)}", np.zeros(len(scales), integers.dtype))
+        return self.file.add(
+            "DequantizeLinear", [stored, self.file.constant(f"{name}.scale", scales), zeros], name, axis=axis
+        )
+
+    def _integers(self, name: str) -> str:
+        if name not in self._stored:
+            self._stored[name] = self._quantize(name, name)
+        return self._stored[name]
+
+    def _real(self, name: str) -> str:
+        """The value that the integers stand for. That of an integer node bears the value's own name."""
+        if name not in self._restored:
+            output = name if name in self.quantization.integer else f"{name}.rounded"
+            operands = [self._integers(name), *self._scale_names(name)]
+            self._restored[name] = self.file.add("DequantizeLinear", operands, output)
+        return self._restored[name]
+
+    def _quantize(self, name: str, real: str) -> str:
+        return self.file.add("QuantizeLinear", [real, *self._scale_names(name)], f"{name}.integers")
+
+    def _scale_names(self, name: str) -> tuple[str, str]:
+        """The constants with a value's scale and zero point; the zero point's type is that of the integers."""
+        form = self.quantization.values[name]
+        scale = self.file.constant(f"{name}.value_scale", np.array(form.scale, np.float32))
+        if self.quantization.unsigned:
+            return scale, self.file.constant(f"{name}.zero_point", np.array(form.zero_point - LOWEST, np.uint8))
+        return scale, self.file.constant(f"{name}.zero_point", np.array(form.zero_point, np.int8))
+
+
+_ROUNDING = 1e-4
+"""By so much of a step a limit may be passed that rounding the scale to float32 has moved."""
+
+
+def _holds(form: ValueScale, activation: Activation) -> bool:
+    """Whether everything that the form can hold passes the activation unchanged."""
+    low, high = ((q - form.zero_point) * form.scale for q in (LOWEST, HIGHEST))
+    slack = _ROUNDING * form.scale * (HIGHEST - LOWEST)
+    return activation == "none" or (low >= 0 and (activation == "relu" or high <= 6 + slack))
+
+
+def unfold(graph: Graph) -> Graph:
+    """Ops that onnxruntime has no integer kernel for, where they are integer, as several that it has one for."""
+    quantization = graph.quantization
+    assert quantization is not None
+    values, weights = dict(quantization.values), dict(quantization.weights)
+    integer = set(quantization.integer)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        parts = list(_parts(graph, node)) if node.name in integer else [node]
+        for part in parts[:-1]:
+            integer.add(part.name)
+            values[part.name] = _form_of(node, part, quantization)
+        if isinstance(node.op, Dense) and len(parts) > 1:
+            weights[parts[1].name] = weights.pop(node.name)
+        nodes += parts
+    made = replace(quantization, weights=weights, values=values, integer=frozenset(integer))
+    return replace(graph, nodes=tuple(nodes), quantization=made)
+
+
+def _parts(graph: Graph, node: Node) -> Iterator[Node]:
+    shape, name = graph.shapes[node.name], node.name
+    match node.op:
+        case Unary("silu"):
+            yield Node(f"{name}.sigmoid", Unary("sigmoid"), node.inputs)
+            yield Node(name, Binary("mul"), (*node.inputs, f"{name}.sigmoid"))
+        case Mean(axes, False):
+            yield Node(f"{name}.pooled", Mean(axes, True), node.inputs)
+            yield Node(name, Reshape(shape), (f"{name}.pooled",))
+        case Dense() as op if len(shape) != 2:
+            x = graph.shapes[node.inputs[0]]
+            rows = int(np.prod(x[:-1]))
+            yield Node(f"{name}.rows", Reshape((rows, x[-1])), node.inputs)
+            yield Node(f"{name}.product", op, (f"{name}.rows",))
+            yield Node(name, Reshape(shape), (f"{name}.product",))
+        case _:
+            yield node
+
+
+def _form_of(node: Node, part: Node, quantization: Quantization) -> ValueScale:
+    """The int8 form of what a node makes on the way to its own value."""
+    if part.name.endswith(".sigmoid"):
+        return SIGMOID
+    return quantization.values[node.inputs[0] if part.name.endswith(".rows") else node.name]
