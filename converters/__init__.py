@@ -64,7 +64,8 @@ def quantize(
         return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
     images, held_out = calibration.images, calibration.held_out
     if precision == "int8":
-        found = quantize_integers(network.graph, images, held_out, min_sqnr_db)
+        pairs_saturate = network.machine is not None and network.machine.pairs_saturate
+        found = quantize_integers(network.graph, images, held_out, min_sqnr_db, pairs_saturate)
     else:
         found = quantize_weights(network.graph, images, held_out)
     return replace(

@@ -48,7 +48,7 @@ def plan(
     *,
     in_float: Collection[str] = (),
     small_elements: int = 0,
-    levels: int = 127,
+    pairs_saturate: bool = False,
 ) -> Quantization:
     """The int8 forms of a graph.
 
@@ -56,7 +56,7 @@ def plan(
         ranges: the int8 form of every value by its own range.
         in_float: nodes that compute in float although they need not.
         small_elements: weights of float nodes below this stay in float.
-        levels: of the weights of integer nodes, see `quantization.weight_scales`.
+        pairs_saturate: in the kernels of integer nodes, see `machines`.
     """
     integer = integer_nodes(graph) - frozenset(in_float)
     values = dict(ranges)
@@ -71,11 +71,18 @@ def plan(
             continue
         if node.name in integer:
             weights[node.name] = _with_room_for_bias(
-                weight_scales(node.op.weight, levels), node.op.bias, values[node.inputs[0]].scale
+                weight_scales(node.op.weight, pairs_saturate=pairs_saturate and not _is_depthwise(node.op)),
+                node.op.bias,
+                values[node.inputs[0]].scale,
             )
         elif node.op.weight.size >= small_elements:
             weights[node.name] = weight_scales(node.op.weight)
     return Quantization(weights, values, integer)
+
+
+def _is_depthwise(op: Conv2d | Dense) -> bool:
+    """Whether each output channel reads one input channel: such kernels sum in 32 bits everywhere."""
+    return isinstance(op, Conv2d) and op.weight.shape[1] == 1 and op.groups > 1
 
 
 def _with_room_for_bias(

@@ -54,13 +54,15 @@ class Lowering:
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The whole file, checked."""
-        shapes = self.graph.shapes
         hidden = [node.name for node in self.graph.nodes if node.inputs and node.name not in self.graph.outputs]
         inputs, outputs, inner = (
-            [self.file.value(name, shapes[name]) for name in names]
-            for names in (self.graph.inputs, self.graph.outputs, hidden)
+            [self.value(name) for name in names] for names in (self.graph.inputs, self.graph.outputs, hidden)
         )
         return self.file.model(inputs, outputs, inner, metadata)
+
+    def value(self, name: str) -> onnx.ValueInfoProto:
+        """The declaration of a value."""
+        return self.file.value(name, self.graph.shapes[name])
 
     def weight(self, name: str, values: Array) -> str:
         """A float constant, stored at the file's precision."""

@@ -16,7 +16,16 @@ import numpy as np
 
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Activation, Binary, Dense, Mean, Pad, Reshape, Unary
-from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, Quantization, ValueScale, bias_to_int32, weight_to_int8
+from edgeeff.quantization import (
+    HIGHEST,
+    LOWEST,
+    SIGMOID,
+    Quantization,
+    ValueScale,
+    bias_to_int32,
+    io_scale,
+    weight_to_int8,
+)
 
 from ._onnx_lowering import Lowering
 
@@ -59,12 +68,18 @@ class QuantizedLowering(Lowering):
     def read(self, name: str) -> str:
         if self._moves_integers:
             return self._integers(name)
-        return self._real(name) if self._is_integer or name in self.quantization.integer else name
+        if self._is_integer or name in self.quantization.integer or self._is_taken(name):
+            return self._real(name)
+        return self._real_name(name)
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether the value is an input of integers."""
+        return self.quantization.io != "float" and name in self.graph.inputs
 
     def made(self, node: Node) -> str:
         if self._moves_integers:
             return f"{node.name}.moved"
-        return f"{node.name}.exact" if self._is_integer else node.name
+        return f"{node.name}.exact" if self._is_integer else self._real_name(node.name)
 
     def fill(self) -> list[str]:
         if self.node is None or not self._moves_integers:
@@ -91,8 +106,26 @@ class QuantizedLowering(Lowering):
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         self.node = None
         for name in self.graph.outputs:
-            self.read(name)
+            self._return(name)
         return super().model(metadata)
+
+    def value(self, name: str) -> onnx.ValueInfoProto:
+        is_border = name in self.graph.inputs or name in self.graph.outputs
+        dtype = _TYPES[self.quantization.io] if is_border else np.float32
+        return self.file.value(name, self.graph.shapes[name], dtype)
+
+    def _real_name(self, name: str) -> str:
+        """What a value is called as real numbers. The value's own name is that of what the network returns."""
+        taken = self.quantization.io != "float" and name in self.graph.outputs
+        return f"{name}.real" if taken else name
+
+    def _return(self, name: str) -> None:
+        """Makes a value what the network returns."""
+        if self.quantization.io == "float":
+            self.read(name)
+        else:
+            real = self._real(name) if name in self.quantization.integer else self._real_name(name)
+            self.file.add("QuantizeLinear", [real, *self._scale_names(name, self.quantization.io)], name)
 
     def _constant(self, name: str, integers: Array, scales: Array, axis: int) -> str:
         stored = self.file.constant(f"{name}.integers", integers)
@@ -103,13 +136,20 @@ class QuantizedLowering(Lowering):
 
     def _integers(self, name: str) -> str:
         if name not in self._stored:
-            self._stored[name] = self._quantize(name, name)
+            real = self._real_name(name)
+            if self._is_taken(name):
+                if self.quantization.io == self._type:
+                    return name
+                real = self.file.add(
+                    "DequantizeLinear", [name, *self._scale_names(name, self.quantization.io)], f"{name}.taken"
+                )
+            self._stored[name] = self._quantize(name, real)
         return self._stored[name]
 
     def _real(self, name: str) -> str:
         """The value that the integers stand for. That of an integer node bears the value's own name."""
         if name not in self._restored:
-            output = name if name in self.quantization.integer else f"{name}.rounded"
+            output = self._real_name(name) if name in self.quantization.integer else f"{name}.rounded"
             operands = [self._integers(name), *self._scale_names(name)]
             self._restored[name] = self.file.add("DequantizeLinear", operands, output)
         return self._restored[name]
@@ -117,14 +157,21 @@ class QuantizedLowering(Lowering):
     def _quantize(self, name: str, real: str) -> str:
         return self.file.add("QuantizeLinear", [real, *self._scale_names(name)], f"{name}.integers")
 
-    def _scale_names(self, name: str) -> tuple[str, str]:
-        """The constants with a value's scale and zero point; the zero point's type is that of the integers."""
-        form = self.quantization.values[name]
-        scale = self.file.constant(f"{name}.value_scale", np.array(form.scale, np.float32))
-        if self.quantization.unsigned:
-            return scale, self.file.constant(f"{name}.zero_point", np.array(form.zero_point - LOWEST, np.uint8))
-        return scale, self.file.constant(f"{name}.zero_point", np.array(form.zero_point, np.int8))
+    @property
+    def _type(self) -> str:
+        return "uint8" if self.quantization.unsigned else "int8"
 
+    def _scale_names(self, name: str, dtype: str = "") -> tuple[str, str]:
+        """The constants with a value's scale and zero point; the zero point's type is that of the integers."""
+        dtype = dtype or self._type
+        form = io_scale(self.quantization.values[name], dtype)
+        return (
+            self.file.constant(f"{name}.value_scale", np.array(form.scale, np.float32)),
+            self.file.constant(f"{name}.zero_point.{dtype}", np.array(form.zero_point, dtype)),
+        )
+
+
+_TYPES: dict[str, type[np.generic]] = {"float": np.float32, "int8": np.int8, "uint8": np.uint8}
 
 _ROUNDING = 1e-4
 """By so much of a step a limit may be passed that rounding the scale to float32 has moved."""

@@ -75,13 +75,13 @@ class IntegerQuantizer:
     Args:
         graph: in float, of one image.
         images: (count, channels, height, width), to calibrate on.
-        levels: of the weights of integer nodes, see `quantization.weight_scales`.
+        pairs_saturate: in the kernels of integer nodes, see `machines`.
     """
 
-    def __init__(self, graph: Graph, images: NDArray[np.float32], levels: int = 127) -> None:
+    def __init__(self, graph: Graph, images: NDArray[np.float32], pairs_saturate: bool = False) -> None:
         self.graph = graph
         self.images = images
-        self.levels = levels
+        self.pairs_saturate = pairs_saturate
         self.judged = images[:_JUDGED]
         self.expected = outputs(graph, self.judged)
         self.histograms: Mapping[str, Histogram] = observe(graph, images)
@@ -100,7 +100,7 @@ class IntegerQuantizer:
             self.ranges[self.method],
             in_float=in_float,
             small_elements=_SMALL_ELEMENTS,
-            levels=self.levels,
+            pairs_saturate=self.pairs_saturate,
         )
         return replace(graph, quantization=made)
 
@@ -144,14 +144,14 @@ def quantize_integers(
     images: NDArray[np.float32],
     held_out: NDArray[np.float32],
     min_sqnr_db: float | None = None,
-    levels: int = 127,
+    pairs_saturate: bool = False,
 ) -> Quantized:
     """All that can be in int8; with a limit, what has to stay in float to reach it on held-out images does.
 
     Raises:
         ConversionError: no choice reaches the limit.
     """
-    quantizer = IntegerQuantizer(graph, images, levels)
+    quantizer = IntegerQuantizer(graph, images, pairs_saturate)
     expected = outputs(graph, held_out)
 
     def held_out_db(made: Graph) -> float:

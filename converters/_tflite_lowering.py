@@ -57,11 +57,15 @@ class Lowering:
         self.graph = graph
         self.storage = storage
         self.file = FlatbufferBuilder()
-        self.tensors: dict[str, int] = {
-            name: storage.value(self.file, name, stored_shape(shape)) for name, shape in graph.inputs.items()
-        }
+        self.taken: dict[str, int] = {name: self.take(name) for name in graph.inputs}
+        """The tensors of the file's inputs."""
+        self.tensors: dict[str, int] = dict(self.taken)
         self.makers = {node.name: node for node in graph.nodes}
         self._uses = graph.uses()
+
+    def take(self, name: str) -> int:
+        """The tensor of an input of the file."""
+        return self.storage.value(self.file, name, stored_shape(self.graph.shapes[name]))
 
     def begin(self, node: Node) -> None:
         """Told before the operators of a node are added."""

@@ -15,10 +15,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Shape, Weight
-from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, weight_to_int8
+from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
-from ._tflite_lowering import OPERATORS, Lowering
+from ._tflite_lowering import OPERATORS, Lowering, stored_shape
 from ._tflite_storage import Float32
 
 _SAME_SCALE = (OPERATORS.RESHAPE, OPERATORS.TRANSPOSE, OPERATORS.PAD)
@@ -60,11 +60,24 @@ class QuantizedLowering(Lowering):
     """Lowers one node after the other, each in its own arithmetic."""
 
     def __init__(self, graph: Graph, quantization: Quantization) -> None:
-        super().__init__(graph, Float32())
         self.quantization = quantization
+        super().__init__(graph, Float32())
         self.made: ValueScale | None = None
         """The int8 form of what the present node makes; None while it computes in float."""
         self._converted: dict[tuple[int, bool], int] = {}
+        if quantization.io == "uint8":
+            for name, tensor in self.taken.items():
+                form = quantization.values[name]
+                self.tensors[name] = self._requantize(tensor, f"{name}/int8", np.int8, form)
+
+    def take(self, name: str) -> int:
+        io = self.quantization.io
+        if io == "float":
+            return super().take(name)
+        form = io_scale(self.quantization.values[name], io)
+        dtype = np.uint8 if io == "uint8" else np.int8
+        shape = stored_shape(self.graph.shapes[name])
+        return self.file.tensor(name, shape, dtype, Quantized((form.scale,), form.zero_point))
 
     def begin(self, node: Node) -> None:
         self.made = self.quantization.values[node.name] if node.name in self.quantization.integer else None
@@ -88,8 +101,20 @@ class QuantizedLowering(Lowering):
         return self._converted[key]
 
     def output(self, name: str) -> int:
-        self.made = None
-        return self.read(name)
+        if self.quantization.io == "float":
+            self.made = None
+            return self.read(name)
+        self.made = self.quantization.values[name]
+        tensor = self.read(name)
+        if self.quantization.io == "int8":
+            return tensor
+        return self._requantize(tensor, f"{name}/uint8", np.uint8, io_scale(self.made, "uint8"))
+
+    def _requantize(self, tensor: int, name: str, dtype: type[np.generic], form: ValueScale) -> int:
+        """The same real numbers in another type of integers."""
+        made = self.file.tensor(name, self.file.shape_of(tensor), dtype, Quantized((form.scale,), form.zero_point))
+        self.file.operator(OPERATORS.QUANTIZE, schema.QuantizeOptionsT(), [tensor], [made])
+        return made
 
     def emit(self, code: int, inputs: Sequence[int], name: str, shape: Shape, options: Any = None) -> int:
         if self.made is None:

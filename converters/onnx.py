@@ -22,6 +22,7 @@ class OnnxConverter:
     name = "onnx"
     precisions = ("fp32", "fp16", "int8-weights", "int8")
     runtime = "onnxruntime"
+    machine_specific = True
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
         from ._onnx_lowering import Lowering

@@ -21,6 +21,7 @@ class TfliteConverter:
     name = "tflite"
     precisions = ("fp32", "fp16", "int8-weights", "int8")
     runtime = "litert"
+    machine_specific = False
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
         try:
@@ -45,7 +46,7 @@ class TfliteConverter:
         lowering.file.write(
             path,
             name=graph.name,
-            inputs={name: lowering.tensors[name] for name in graph.inputs},
+            inputs=lowering.taken,
             outputs={name: lowering.output(name) for name in graph.outputs},
             about=metadata,
         )

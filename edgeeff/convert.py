@@ -17,6 +17,9 @@ from edgeeff import parity
 from edgeeff.artifacts import write_manifest
 from edgeeff.errors import ConversionError
 from edgeeff.files import replacing, sha256_of
+from edgeeff.integers import IntegerForm, Quantizer, in_form, io_metadata, once, stored, with_scales
+from edgeeff.machines import Machine
+from edgeeff.quantization import from_io, to_io
 from edgeeff.values import Artifact, Normalisation, Parity
 
 if TYPE_CHECKING:
@@ -51,6 +54,9 @@ class Network:
     labels: str | None = None
     weights_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    machine: Machine | None = None
+    """Whose kernels its integers are made for; None where they suit all."""
+    io: str = "float"
 
 
 INTEGER_PRECISIONS = ("int8-weights", "int8")
@@ -60,9 +66,6 @@ _CURES = {
     "int8-weights": "--calibration with photos like those in use gains some 5 dB",
     "int8": "more and better --calibration images, or --precision int8-weights, keep more",
 }
-
-Quantizer = Callable[[Network, str], Network]
-"""(network, precision) -> the network with its graph quantised, and the inputs to prove its files on."""
 
 
 def file_name(network: Network, precision: str, suffix: str) -> str:
@@ -78,6 +81,10 @@ def file_name(network: Network, precision: str, suffix: str) -> str:
         parts.append(network.padding)
     if network.classes not in (None, 1000):
         parts.append(f"{network.classes}classes" if network.classes else "features")
+    if network.machine is not None:
+        parts.append(network.machine.name)
+    if network.io != "float":
+        parts.append(f"{network.io}-io")
     return f"{'-'.join(parts)}.{suffix}"
 
 
@@ -88,6 +95,7 @@ def convert(
     started: Callable[[str], None] = lambda name: None,
     quantize: Quantizer | None = None,
     min_sqnr_db: float | None = None,
+    form: IntegerForm | None = None,
 ) -> Iterator[Artifact]:
     """Writes the network in each of the formats and precisions, and yields each artifact once it is in place.
 
@@ -97,18 +105,21 @@ def convert(
         started: told the name of each file before it is written.
         quantize: for the precisions in int8.
         min_sqnr_db: the parity limit of those, in place of their own.
+        form: of the files in int8.
 
     Raises:
         ConversionError: an op has no form in a format, or a file misses its parity limit; nothing is then
             left under its final name, and what stood there before is untouched.
         UsageError: the folder cannot be written.
     """
+    quantize = once(quantize) if quantize is not None else None
     for converter, runtime, precision in targets:
-        path = out / file_name(network, precision, converter.name)
+        wanted = in_form(network, converter, form or IntegerForm()) if precision == "int8" else network
+        path = out / file_name(wanted, precision, converter.name)
         started(path.name)
-        made, limit_db = network, parity.LIMITS_DB[precision]
+        made, limit_db = wanted, parity.LIMITS_DB[precision]
         if precision in INTEGER_PRECISIONS and quantize is not None:
-            made = quantize(network, precision)
+            made = quantize(wanted, precision)
             limit_db = limit_db if min_sqnr_db is None else min_sqnr_db
         with replacing(path) as temporary:
             metadata = _metadata(made, precision)
@@ -128,7 +139,9 @@ def _metadata(network: Network, precision: str) -> dict[str, str]:
         fields["input"] = "RGB image in [0, 1], minus mean, divided by std"
     if network.labels:
         fields["labels"] = network.labels
-    return fields
+    if network.machine is not None:
+        fields["machine"] = network.machine.name
+    return fields | io_metadata(network.graph)
 
 
 def _prove(
@@ -139,10 +152,12 @@ def _prove(
     Raises:
         ConversionError: it misses the limit of its precision, or its runtime found a defect.
     """
-    inputs = [converter.layout(image) for image in network.inputs]
+    graph = network.graph
+    inputs = [converter.layout(image) for image in stored(graph, graph.inputs, network.inputs, to_io)]
     outputs, defects = runtime.check(path, inputs)
     if defects:
         raise ConversionError(f"{network.name} {precision} {converter.name}: {'; '.join(defects)}")
+    outputs = stored(graph, graph.outputs, outputs, from_io)
     expected = [converter.layout(output) for output in network.outputs]
     parity.require_shapes(expected, outputs)
     proof = Parity(
@@ -183,8 +198,8 @@ def _describe(
         parameters=network.parameters,
         macs=network.graph.macs,
         ops=summary.ops,
-        inputs=summary.inputs,
-        outputs=summary.outputs,
+        inputs=with_scales(network.graph, summary.inputs, network.graph.inputs),
+        outputs=with_scales(network.graph, summary.outputs, network.graph.outputs),
         normalisation=network.normalisation,
         labels=network.labels,
         parity=proof,
@@ -197,6 +212,7 @@ def _describe(
         peak_activation_bytes=4 * network.graph.peak_activation_elements(),
         weights_sha256=network.weights_sha256,
         notes=network.notes,
+        machine=network.machine.name if network.machine is not None else None,
     )
 
 

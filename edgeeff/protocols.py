@@ -84,6 +84,10 @@ class Converter(Protocol):
     def runtime(self) -> str:
         """The name of the runtime in which parity is checked."""
 
+    @property
+    def machine_specific(self) -> bool:
+        """Whether its files of integers are made for one kind of machine, see `edgeeff.machines`."""
+
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
         """Writes the graph. The same graph, precision and metadata give the same bytes.
 

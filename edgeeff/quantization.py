@@ -19,6 +19,9 @@ from edgeeff.ops import Weight
 
 LOWEST, HIGHEST = -128, 127
 
+IO = ("float", "int8", "uint8")
+"""What a file of integers can take and give. uint8 is int8 and 128."""
+
 
 @dataclass(frozen=True, slots=True)
 class ValueScale:
@@ -40,13 +43,36 @@ class Quantization:
         weights: node -> a scale for each output channel (axis 0 of the weight). Such a weight is stored in int8.
         values: value -> its int8 form, for every value that an integer node reads or makes.
         integer: the nodes that compute in int8; all others compute in float32, whatever their weights are stored in.
-        unsigned: whether an ONNX file holds values as uint8, 128 higher, which x86's kernels are made for.
+        unsigned: whether an ONNX file holds values as uint8, 128 higher, see `machines`.
+        io: what the network takes and gives: "float", or "int8" or "uint8" by the forms of its inputs and outputs.
     """
 
     weights: Mapping[str, NDArray[np.float32]]
     values: Mapping[str, ValueScale] = field(default_factory=dict)
     integer: frozenset[str] = frozenset()
     unsigned: bool = False
+    io: str = "float"
+
+
+def io_scale(form: ValueScale, io: str) -> ValueScale:
+    """The scale and zero point of an input or output of type `io`, "int8" or "uint8"."""
+    return ValueScale(form.scale, form.zero_point - LOWEST if io == "uint8" else form.zero_point)
+
+
+def to_io(real: NDArray[Any], form: ValueScale, io: str) -> NDArray[Any]:
+    """What a file with inputs of type `io` takes for real numbers."""
+    if io == "float":
+        return real
+    integers = to_int8(real, form.scale, form.zero_point)
+    return integers if io == "int8" else (integers.astype(np.int16) - LOWEST).astype(np.uint8)
+
+
+def from_io(integers: NDArray[Any], form: ValueScale, io: str) -> NDArray[Any]:
+    """The real numbers behind what a file with outputs of type `io` gives."""
+    if io == "float":
+        return integers
+    real: NDArray[Any] = (integers.astype(np.float32) - io_scale(form, io).zero_point) * np.float32(form.scale)
+    return real
 
 
 def channelwise(scales: NDArray[np.float32], rank: int, axis: int = 0) -> NDArray[np.float32]:
@@ -54,16 +80,35 @@ def channelwise(scales: NDArray[np.float32], rank: int, axis: int = 0) -> NDArra
     return scales.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def weight_scales(weight: Weight, levels: int = HIGHEST) -> NDArray[np.float32]:
-    """A scale for each output channel (axis 0), such that the channel's largest magnitude becomes `levels`.
+def weight_scales(weight: Weight, *, pairs_saturate: bool = False) -> NDArray[np.float32]:
+    """A scale for each output channel (axis 0), such that the channel's largest magnitude becomes 127.
 
     Args:
-        levels: 127; 63 where a kernel sums pairs of products in 16 bits, as x86 without VNNI does.
+        pairs_saturate: the kernel sums pairs of products in 16 bits (see `machines`); no pair may reach their limit.
     """
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     # A channel of zeros has no scale of its own. Any will do, but one out of proportion would fail a kernel's checks.
-    usual = largest.max() or np.float32(levels)
-    return (np.where(largest > usual * 1e-7, largest, usual) / levels).astype(np.float32)
+    usual = largest.max() or np.float32(HIGHEST)
+    scales = (np.where(largest > usual * 1e-7, largest, usual) / HIGHEST).astype(np.float32)
+    return np.maximum(scales, _largest_pair(weight) / np.float32(_PAIR_LEVELS)) if pairs_saturate else scales
+
+
+_PAIR_LEVELS = 127.4
+"""Two weights that add up to so much still add up to 128 or less when each is rounded, and 128 * 255 fits 16 bits."""
+
+
+def _largest_pair(weight: Weight) -> NDArray[np.float32]:
+    """For each channel, the largest sum of two neighbours of one sign, in the order of `pairs`."""
+    both = pairs(weight)
+    sums = [np.maximum(side, 0).sum(axis=2) for side in (both, -both)]
+    largest: NDArray[np.float32] = np.maximum(*sums).max(axis=1)
+    return largest
+
+
+def pairs(weight: NDArray[Any]) -> NDArray[Any]:
+    """The weights that a kernel of 16-bit sums takes together, (channel, pair, 2): by row, column and input channel."""
+    rows = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
+    return np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(weight), -1, 2)
 
 
 def to_int8(real: NDArray[Any], scale: Any, zero_point: int = 0, lowest: int = LOWEST) -> NDArray[np.int8]:

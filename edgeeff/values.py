@@ -75,12 +75,15 @@ class WeightsSource:
 class TensorSpec:
     """Name, element type ("float32", "int8" ...) and shape of an input or output.
 
-    A dimension of the shape is None where the file leaves it open (a dynamic batch, say).
+    A dimension of the shape is None where the file leaves it open (a dynamic batch, say). Where integers stand for real
+    numbers, r = (q - zero_point) * scale; else these are None, or not known.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,8 @@ class Artifact:
     weights_sha256: str | None = None
     """Of the file that the weights were read from; None where they were made."""
     notes: tuple[str, ...] = ()
+    machine: str | None = None
+    """The kind of machine whose kernels its integers are made for; None where they suit all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from edgeeff.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
+    from edgeeff.integers import IntegerForm
     from edgeeff.protocols import Converter, ModelFamily, Runtime
     from edgeeff.values import Artifact, Variant
 
@@ -52,12 +53,19 @@ class Shape(click.ParamType[tuple[int, ...]]):
     multiple=True,
     default=["fp32"],
     show_default=True,
-    help="fp32, fp16, int8-weights, int8 (tflite). Repeatable.",
+    help="fp32, fp16, int8-weights, int8. Repeatable.",
 )
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="A folder of photos, for the int8 precisions."
 )
 @click.option("--min-sqnr", "min_sqnr_db", type=float, metavar="DB", help="What an int8 file must reach to be kept.")
+@click.option(
+    "--for",
+    "machine",
+    metavar="MACHINE",
+    help="Whose kernels ONNX int8 is made for: host (the default), arm, x86-avx2, x86-vnni.",
+)
+@click.option("--io", metavar="TYPE", help="What an int8 file takes and gives: float (the default), int8, uint8.")
 @click.option(
     "--weights", default="auto", show_default=True, metavar="SOURCE", help="auto, pretrained, random or a file."
 )
@@ -80,6 +88,8 @@ def convert(
     precisions: Sequence[str],
     calibration: Path | None,
     min_sqnr_db: float | None,
+    machine: str | None,
+    io: str | None,
     weights: str,
     padding: str | None,
     classes: int | None,
@@ -99,12 +109,13 @@ def convert(
         _refuse_with_module(weights, padding, classes, scaling)
     targets = _targets(formats, precisions)
     _require_use(precisions, calibration, min_sqnr_db)
+    form = _integer_form(targets, machine, io)
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
         wanted = [scaling.apply(*find_variant(name)) for name in variants]
         networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
-    artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db))
+    artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db, form))
     if as_json:
         from edgeeff.artifacts import to_json
 
@@ -158,6 +169,31 @@ def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_d
             raise UsageError(f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8")
 
 
+def _integer_form(targets: Sequence[Target], machine: str | None, io: str | None) -> IntegerForm | None:
+    """How files in int8 are to be made; None where there are none.
+
+    Raises:
+        UsageError: a name is unknown, or an option would change nothing.
+    """
+    integers = [converter for converter, _, precision in targets if precision == "int8"]
+    if machine is not None and not any(converter.machine_specific for converter in integers):
+        raise UsageError(
+            f"--for {machine} changes nothing here: only ONNX in int8 is made for one kind of machine",
+            "add --format onnx --precision int8, or leave --for out",
+        )
+    if io is not None and not integers:
+        raise UsageError(f"--io {io} changes nothing at a precision that computes in float", "add --precision int8")
+    if not integers:
+        return None
+    from edgeeff.integers import IntegerForm
+    from edgeeff.machines import HOST, find_machine
+    from edgeeff.quantization import IO
+
+    if io is not None and io not in IO:
+        raise unknown_name("type of --io", io, IO)
+    return IntegerForm(find_machine(machine or HOST), io or "float")
+
+
 def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
     """Each format in each precision, once; every name checked and every package found before work begins."""
     targets = []
@@ -202,6 +238,7 @@ def _convert_all(
     out: Path,
     calibration: Path | None = None,
     min_sqnr_db: float | None = None,
+    form: IntegerForm | None = None,
 ) -> Iterator[Artifact]:
     from edgeeff.convert import convert as convert_network
 
@@ -216,7 +253,7 @@ def _convert_all(
     for network in networks:
         images = _images(network, calibration)
         yield from convert_network(
-            network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db
+            network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db, form
         )
 
 

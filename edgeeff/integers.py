@@ -1,0 +1,109 @@
+"""Files of integers: for which machine, and what they take and give. See `machines` and `quantization`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.machines import Machine, this_machine
+from edgeeff.quantization import ValueScale, io_scale
+from edgeeff.values import TensorSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgeeff.convert import Network
+    from edgeeff.graph import Graph
+    from edgeeff.protocols import Converter
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerForm:
+    """How files of integers are made.
+
+    Args:
+        machine: whose kernels they suit, where a format's files differ in that.
+        io: of `quantization.IO`.
+    """
+
+    machine: Machine = field(default_factory=this_machine)
+    io: str = "float"
+
+
+Quantizer = Callable[["Network", str], "Network"]
+"""(network, precision) -> the network with its graph quantised, and the inputs to prove its files on."""
+
+
+def in_form(network: Network, converter: Converter, form: IntegerForm) -> Network:
+    """The network as its file of integers in a format is to be."""
+    machine = form.machine if converter.machine_specific else None
+    notes = network.notes
+    if machine is not None and machine != this_machine():
+        notes = (*notes, f"made for {machine.name}, checked on {this_machine().name}: {_elsewhere(machine)}")
+    return replace(network, machine=machine, io=form.io, notes=notes)
+
+
+def _elsewhere(machine: Machine) -> str:
+    """How a file for another machine than this one is checked; `benchmarks/_onnx_integers.py` does it."""
+    if this_machine().pairs_saturate:
+        return "simulated in float, since sums are cut off in the integer kernels here"
+    if machine.pairs_saturate:
+        return "no pair of its weights can be cut off, so both compute the same integers"
+    return "in the integer kernels of this machine, which may round the last bit in another way"
+
+
+def once(quantize: Quantizer) -> Quantizer:
+    """Quantises a network once for all files that can share the result."""
+    found: dict[tuple[str, bool], Network] = {}
+
+    def quantize_once(network: Network, precision: str) -> Network:
+        key = (precision, network.machine is not None and network.machine.pairs_saturate)
+        if key not in found:
+            found[key] = quantize(replace(network, notes=()), precision)
+        made = found[key]
+        graph = made.graph
+        if graph.quantization is not None:
+            unsigned = network.machine is not None and network.machine.unsigned
+            quantization = replace(graph.quantization, unsigned=unsigned, io=network.io)
+            graph = replace(graph, quantization=quantization)
+        notes = (*network.notes, *made.notes)
+        return replace(made, graph=graph, machine=network.machine, io=network.io, notes=notes)
+
+    return quantize_once
+
+
+def io_metadata(graph: Graph) -> dict[str, str]:
+    """How a file's integers become real numbers, where it takes and gives such."""
+    quantization = graph.quantization
+    if quantization is None or quantization.io == "float":
+        return {}
+    fields = {}
+    for name in (*graph.inputs, *graph.outputs):
+        form = io_scale(quantization.values[name], quantization.io)
+        fields[f"quantization:{name}"] = f"real = ({quantization.io} - {form.zero_point}) * {form.scale!r}"
+    return fields
+
+
+def stored(
+    graph: Graph,
+    names: Iterable[str],
+    arrays: Sequence[NDArray[Any]],
+    change: Callable[[NDArray[Any], ValueScale, str], NDArray[Any]],
+) -> list[NDArray[Any]]:
+    """Real numbers as the file takes them, or what it gives as real numbers."""
+    quantization = graph.quantization
+    if quantization is None or quantization.io == "float":
+        return list(arrays)
+    forms = [quantization.values[name] for name in names]
+    return [change(array, form, quantization.io) for array, form in zip(arrays, forms, strict=True)]
+
+
+def with_scales(graph: Graph, specs: Sequence[TensorSpec], names: Iterable[str]) -> tuple[TensorSpec, ...]:
+    """A file's inputs or outputs with what their integers stand for."""
+    quantization = graph.quantization
+    if quantization is None or quantization.io == "float":
+        return tuple(specs)
+    forms = [io_scale(quantization.values[name], quantization.io) for name in names]
+    pairs = zip(specs, forms, strict=True)
+    return tuple(replace(spec, scale=form.scale, zero_point=form.zero_point) for spec, form in pairs)
