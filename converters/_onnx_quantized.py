@@ -91,17 +91,16 @@ class QuantizedLowering(Lowering):
             activation = "none"
         super().activated(node, activation, op_type, inputs, **attributes)
 
-    def weights(self, node: Node, *, axis: int = 0, **arrays: Array | None) -> list[str]:
+    def weights(self, node: Node, *, axis: int = 0, **arrays: Any) -> list[str]:
         if not self._is_integer:
             return super().weights(node, axis=axis, **arrays)
         scales = self.quantization.weights[node.name]
         weight, bias = arrays["weight"], arrays["bias"]
-        assert weight is not None
-        integers = {"weight": (weight_to_int8(weight, scales, axis), scales, axis)}
+        names = [self._constant(f"{node.name}.weight", weight_to_int8(weight, scales, axis), scales, axis)]
         if bias is not None:
             stored, products = bias_to_int32(bias, scales, self.quantization.values[node.inputs[0]].scale)
-            integers["bias"] = (stored, products, 0)
-        return [self._constant(f"{node.name}.{key}", *value) for key, value in integers.items()]
+            names.append(self._constant(f"{node.name}.bias", stored, products, 0))
+        return names
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         self.node = None
