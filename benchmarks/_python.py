@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
+from functools import cache
 from pathlib import Path
 
 from edgeeff.errors import UsageError
 from edgeeff.protocols import Device
 from edgeeff.records import RecordRunner
 
-RUNNER = Path(__file__).with_name("_runner.py")
+SOURCE = Path(__file__).with_name("_runner")
+"""The runner's package."""
+
+_PACKAGE = "edgeeff_runner"
+_MAIN = f"import sys\nfrom {_PACKAGE}.__main__ import main\nsys.exit(main())\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def python_runner(name: str, device: Device, file: Path | None) -> RecordRunner:
@@ -20,4 +28,32 @@ def python_runner(name: str, device: Device, file: Path | None) -> RecordRunner:
     """
     if file is not None:
         raise UsageError(f"{name} has a runner of its own and takes no --runner {file}", "leave --runner out")
-    return RecordRunner((*device.python(), device.push(RUNNER)))
+    return RecordRunner((*device.python(), device.push(runner_file())))
+
+
+def runner_file() -> Path:
+    """The runner as one file that Python starts; it is there until this process ends."""
+    folder, path = _built()
+    assert Path(folder.name) == path.parent
+    return path
+
+
+@cache
+def _built() -> tuple[tempfile.TemporaryDirectory[str], Path]:
+    folder = tempfile.TemporaryDirectory(prefix="edgeeff-runner-")
+    path = Path(folder.name) / "runner.pyz"
+    write_runner(path)
+    return folder, path
+
+
+def write_runner(path: Path) -> None:
+    """Packs the runner as a zipapp. Devices know files by their hash: the same sources give the same bytes.
+
+    The modules are a package inside, so none of them can hide a module of the runtime's (onnxruntime, say).
+    """
+    sources = {f"{_PACKAGE}/{source.name}": source.read_bytes() for source in SOURCE.glob("*.py")}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted({"__main__.py": _MAIN.encode(), **sources}.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, content)

@@ -14,7 +14,7 @@ from edgeeff.values import DeviceProfile
 
 from ._litert_session import LitertSession, first_line
 from ._python import python_runner
-from ._runner import litert_delegation
+from ._runner._litert import litert_delegation
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array

@@ -1,6 +1,7 @@
 """The language of edgeeff's own runners: a spec as JSON on standard input, records as JSON lines on standard output.
 
-What is in the spec and in which record is written down in benchmarks/_runner.py, and the native runner keeps to it.
+What is in the spec and in which record is written down in benchmarks/_runner/__init__.py; the native runner keeps
+to it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("converters", "devices", "benchmarks")
-PRINTERS = ("edgeeff.cli", "edgeeff.benchmarks._runner", "edgeeff.benchmarks.against")
+PRINTERS = ("edgeeff.cli", "edgeeff.benchmarks.against")
 HEAVY = {"numpy", "torch", "onnx", "onnxruntime", "ai_edge_litert", "tflite_runtime", "safetensors", "huggingface_hub"}
 HEAVY |= {"asyncssh"}
 
@@ -59,9 +59,11 @@ def test_imports_point_down(name: str) -> None:
 
 
 def test_what_runs_alone_imports_nothing_of_ours() -> None:
-    """The runner is pushed to boards as one file; shape inference is started as one."""
-    for name in ("edgeeff.benchmarks._runner", "edgeeff.converters._onnx_infer"):
-        assert not [target for target in imports(name, MODULES[name]) if is_in(target, "edgeeff")]
+    """The runner is packed for boards; shape inference is started as one file."""
+    runner = "edgeeff.benchmarks._runner"
+    for name in ("edgeeff.converters._onnx_infer", *(name for name in MODULES if is_in(name, runner))):
+        foreign = [target for target in imports(name, MODULES[name]) if is_in(target, "edgeeff")]
+        assert not [target for target in foreign if not is_in(name, runner) or not is_in(target, runner)]
 
 
 @each_module

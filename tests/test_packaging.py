@@ -56,6 +56,6 @@ def test_wheel_installs_only_edgeeff(wheel: list[str]) -> None:
 
 def test_wheel_holds_every_file_of_the_tree(wheel: list[str]) -> None:
     """Modules, the runner that boards get, tables, and the mark that the package is typed."""
-    assert {"edgeeff/py.typed", "edgeeff/benchmarks/_runner.py"} <= set(wheel)
+    assert {"edgeeff/py.typed", "edgeeff/benchmarks/_runner/__main__.py"} <= set(wheel)
     missing = set(files()) - set(wheel)
     assert not missing, "name them in pyproject's package-data"

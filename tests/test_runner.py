@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from edgeeff.benchmarks import _runner
+from edgeeff.benchmarks._python import SOURCE, runner_file, write_runner
+from edgeeff.benchmarks._runner._inputs import fill
 
-RUNNER = Path(_runner.__file__)
+RUNNER = runner_file()
 
 
 def run(
@@ -119,16 +120,14 @@ def test_an_open_shape_wants_to_be_given(tmp_path: Path) -> None:
     seed=st.integers(0, 2**32),
 )
 def test_filling_is_seeded_and_stays_in_range(dtype: str, scale: float, zero: int, seed: int) -> None:
-    first, second = (
-        _runner.fill(np.random.default_rng(seed), "x", np.dtype(dtype), [3, 5], scale, zero) for _ in range(2)
-    )
+    first, second = (fill(np.random.default_rng(seed), "x", np.dtype(dtype), [3, 5], scale, zero) for _ in range(2))
     assert first.dtype == dtype and first.shape == (3, 5)
     np.testing.assert_array_equal(first, second)
     assert np.isfinite(first.astype(np.float64)).all()
 
 
 def test_unquantised_integers_are_safe_as_indices() -> None:
-    values = _runner.fill(np.random.default_rng(0), "ids", np.dtype("int64"), [1000], 0.0, 0)
+    values = fill(np.random.default_rng(0), "ids", np.dtype("int64"), [1000], 0.0, 0)
     assert set(values.tolist()) == {0, 1}
 
 
@@ -161,7 +160,13 @@ def test_it_ends_itself_when_its_time_is_over(small_onnx: Path) -> None:
 
 
 def test_it_stays_readable_for_the_python_of_an_old_board() -> None:
-    tree = ast.parse(RUNNER.read_text(), feature_version=(3, 8))
-    modules = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    modules |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert not [m for m in modules if m.partition(".")[0] not in {*sys.stdlib_module_names, "numpy"}]
+    for path in SOURCE.glob("*.py"):
+        tree = ast.parse(path.read_text(), feature_version=(3, 8))
+        modules = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        modules |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level}
+        assert not [m for m in modules if m.partition(".")[0] not in {*sys.stdlib_module_names, "numpy"}]
+
+
+def test_the_same_sources_are_the_same_file_to_a_device(tmp_path: Path) -> None:
+    write_runner(tmp_path / "a.pyz")
+    assert (tmp_path / "a.pyz").read_bytes() == RUNNER.read_bytes()

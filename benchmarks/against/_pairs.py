@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff import registry
-from edgeeff.benchmarks._runner import LOADERS, warm_up
+from edgeeff.benchmarks._runner._measure import load, warm_up
 from edgeeff.networks import noise
 from edgeeff.parity import sqnr_db
 
@@ -57,8 +57,8 @@ def main() -> None:
     invokes: list[Callable[[], Any]] = [lambda: None] * len(paths)
     order = rng.sample(range(len(paths)), len(paths))  # which is loaded first has an influence of its own
     for index in order:
-        wanted = {"model": str(paths[index]), "threads": spec["threads"], "seed": 0, "shapes": {}}
-        invokes[index], _ = LOADERS[spec["runtime"]](wanted)
+        wanted = {"model": str(paths[index]), "runtime": spec["runtime"], "accelerator": "cpu"}
+        invokes[index] = load(wanted | {"threads": spec["threads"], "seed": 0, "shapes": {}}).invoke
     for index in order:
         warm_up(invokes[index], _WARM_UP_RUNS, _WARM_UP_S)
     samples = interleave(invokes, rng, spec["rounds"], spec["max_s"])

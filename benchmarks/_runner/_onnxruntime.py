@@ -1,0 +1,59 @@
+"""onnxruntime's execution provider for the CPU."""
+
+from __future__ import annotations
+
+from ._facts import RunnerError, first_installed, memory_bytes
+from ._inputs import fill, shape_to_run
+from ._loaded import Loaded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._facts import Facts
+
+NUMPY_TYPES = {"float": "float32", "double": "float64"}  # where onnxruntime's names differ
+
+
+def load_onnxruntime(spec: Facts) -> Loaded:
+    onnxruntime, version = first_installed("onnxruntime")
+    import numpy as np
+
+    baseline = memory_bytes("VmRSS")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec["threads"]
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = onnxruntime.InferenceSession(spec["model"], options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(spec["seed"])
+    binding = session.io_binding()
+    for tensor in session.get_inputs():
+        element = tensor.type.partition("(")[2].rstrip(")")
+        try:
+            dtype = np.dtype(NUMPY_TYPES.get(element, element))
+        except TypeError:
+            raise RunnerError("input", f"input {tensor.name!r} is a {tensor.type}, which cannot be filled") from None
+        value = fill(rng, tensor.name, dtype, shape_to_run(tensor.name, tensor.shape, spec["shapes"]), 0.0, 0)
+        binding.bind_ortvalue_input(tensor.name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
+    for tensor in session.get_outputs():
+        binding.bind_output(tensor.name)
+    facts = dict(onnxruntime_delegation(session), runtime_version=version, baseline_memory_bytes=baseline)
+    run, names = session.run_with_iobinding, [tensor.name for tensor in session.get_outputs()]
+    return Loaded(lambda: run(binding), lambda: outputs_of(binding, names), facts)
+
+
+def outputs_of(binding: Any, names: list[str]) -> list[tuple[str, Any, float, int]]:
+    """Of integers onnxruntime does not tell what they stand for."""
+    values = binding.copy_outputs_to_cpu()
+    return [(names[i], value, 0.0, 0) for i, value in enumerate(values)]
+
+
+def onnxruntime_delegation(session: Any) -> Facts:
+    """How many of the nodes the requested execution provider took, where this onnxruntime tells."""
+    facts: Facts = {"ops": None, "delegated_ops": None, "delegate": "CPU", "partitions": None}
+    if hasattr(session, "get_provider_graph_assignment_info"):
+        parts = [(part.ep_name, len(part.get_nodes())) for part in session.get_provider_graph_assignment_info()]
+        facts["ops"] = sum(count for _, count in parts)
+        facts["delegated_ops"] = sum(count for name, count in parts if name == "CPUExecutionProvider")
+    return facts
