@@ -11,6 +11,8 @@ from edgeeff.errors import UsageError
 from edgeeff.protocols import Device
 from edgeeff.records import RecordRunner
 
+from ._python_check import require_runtime
+
 SOURCE = Path(__file__).with_name("_runner")
 """The runner's package."""
 
@@ -24,11 +26,14 @@ def python_runner(name: str, device: Device, file: Path | None) -> RecordRunner:
 
     Raises:
         UsageError: a runner of the user's own was given, for which this one has no use.
-        DeviceError: the device has no Python, or cannot take the file.
+        DeviceError: the device has no Python, its Python lacks the runtime, or it cannot take the file.
     """
     if file is not None:
         raise UsageError(f"{name} has a runner of its own and takes no --runner {file}", "leave --runner out")
-    return RecordRunner((*device.python(), device.push(runner_file())))
+    python = device.python()
+    if device.info().kind != "host":
+        require_runtime(device, python, name)
+    return RecordRunner((*python, device.push(runner_file())))
 
 
 def runner_file() -> Path:

@@ -53,14 +53,20 @@ def read_into_page_cache(path: str) -> None:
 
 
 def first_installed(*names: str) -> tuple[Any, str]:
-    """The first of these modules that is there, and its package's name and version."""
+    """The first of these modules that works, and its package's name and version.
+
+    One that is there and does not work (of another glibc, say) is passed over where a later one does.
+    """
+    broken: ImportError | None = None
     for name in names:
         package = name.partition(".")[0]
         try:
             module = import_module(name)
-        except ModuleNotFoundError as missing:
-            if missing.name not in (package, name):
-                raise
+        except ImportError as error:
+            if error.name not in (package, name):
+                broken = broken or error
             continue
         return module, f"{package} {getattr(sys.modules[package], '__version__', '')}".strip()
+    if broken is not None:
+        raise broken
     raise RunnerError("runtime_missing", f"not installed: {' or '.join(names)}")

@@ -1,0 +1,110 @@
+"""`edgeeff bench` on a board: the runner is pushed over a real SSH connection and runs real files there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeeff.store import read
+from edgeeff.values import Measurement
+
+
+def read_results(folder: Path) -> list[Measurement]:
+    return [measurement for path in sorted(folder.glob("*.jsonl")) for measurement in read(path)]
+
+
+@pytest.fixture
+def board(server: Any, tmp_path: Path, python_on_board: str) -> Path:
+    """A device file for the server, whose Python is this one."""
+    path = tmp_path / "rack-7.toml"
+    path.write_text(f'kind = "linux"\naddress = "ssh://board"\npython = "{python_on_board}"\n')
+    return path
+
+
+def arguments(board: Path, out: Path, files: Sequence[Path], *more: str) -> list[str]:
+    chosen = ["bench", *map(str, files), "--device", str(board), "--out", str(out), "--json", *more]
+    return [sys.executable, "-m", "edgeeff", *chosen]
+
+
+def leftovers(server: Any) -> list[str]:
+    """Programs that still run something that was pushed."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(server.remote).encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Any) -> bool:
+    return any(condition() or time.sleep(0.05) for _ in range(400))
+
+
+def test_both_formats_are_measured_on_the_board(
+    board: Path, server: Any, small_onnx: Path, small_tflite: Path, tmp_path: Path
+) -> None:
+    argv = arguments(board, tmp_path / "results", [small_onnx, small_tflite], "--seconds", "6")
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    document = json.loads(run.stdout)
+    assert "rack-7" in json.dumps(document)
+    measured = read_results(tmp_path / "results")
+    assert {m.runtime for m in measured} == {"onnxruntime", "litert"}
+    for m in measured:
+        assert m.device.kind == "linux" and m.device.name == str(board) and not m.device.emulated
+        assert len(m.launches) >= 1 and all(launch.samples_ns and launch.error is None for launch in m.launches)
+        before = m.launches[0].state_before
+        assert before is not None and before.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert not leftovers(server)
+    assert all(
+        path.suffix in (".onnx", ".tflite", ".pyz", ".py") for path in (server.remote / ".cache/edgeeff").iterdir()
+    )
+
+
+def test_a_lost_board_keeps_what_was_measured(board: Path, server: Any, small_tflite: Path, tmp_path: Path) -> None:
+    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "60", "--precision-target", "0.01%")
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert wait_until(lambda: any((tmp_path / "results").glob("*.jsonl")))
+    time.sleep(2.0)
+    server.stop()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 5, errors
+    assert "the connection to ssh://board was lost" in errors
+    (measured,) = read_results(tmp_path / "results")
+    assert measured.launches and all(launch.samples_ns for launch in measured.launches)
+    assert wait_until(lambda: not leftovers(server)), "the runner ends by itself when nobody listens"
+
+
+def test_an_interrupt_leaves_nothing_running(board: Path, server: Any, small_tflite: Path, tmp_path: Path) -> None:
+    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "60", "--precision-target", "0.01%")
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert wait_until(lambda: leftovers(server))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert wait_until(lambda: not leftovers(server))
+
+
+def test_a_model_that_cannot_be_run_there_is_one_failed_case(
+    board: Path, server: Any, small_tflite: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.tflite"
+    content = bytearray(small_tflite.read_bytes())
+    content[len(content) // 2 :] = os.urandom(len(content) - len(content) // 2)
+    broken.write_bytes(content)
+    run = subprocess.run(
+        arguments(board, tmp_path / "results", [broken], "--seconds", "2"), capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode in (2, 7) and "Traceback" not in run.stderr
