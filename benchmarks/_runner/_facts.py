@@ -63,7 +63,7 @@ def first_installed(*names: str) -> tuple[Any, str]:
         try:
             module = import_module(name)
         except ImportError as error:
-            if error.name not in (package, name):
+            if not isinstance(error, ModuleNotFoundError) or error.name not in (package, name):
                 broken = broken or error
             continue
         return module, f"{package} {getattr(sys.modules[package], '__version__', '')}".strip()
