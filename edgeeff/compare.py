@@ -1,0 +1,151 @@
+"""What comes of comparing a candidate with a baseline: verdicts, and the values they rest on.
+
+The measurements are paired: in each launch both sides run, call by call in random order where the runner can, and
+the launch gives one number, the median of log(candidate / baseline). `edgeeff.gate` measures and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgeeff.values import Launch, Measurement
+
+LEVEL = 0.99
+"""Of the intervals that a verdict shows."""
+
+
+class Verdict(StrEnum):
+    """What is said of a candidate."""
+
+    PASSED = "passed"
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
+
+    @property
+    def exit_code(self) -> int:
+        return {"regressed": 1, "inconclusive": 3, "refused": 4}.get(self.value, 0)
+
+
+GRAVITY = (Verdict.REGRESSED, Verdict.REFUSED, Verdict.INCONCLUSIVE, Verdict.PASSED, Verdict.IMPROVED)
+"""Of several models the gravest verdict is the build's: a proven regression first, then what was not compared at all,
+then what could not be decided. Only a build of passed and improved models is fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something beside latency that both sides have.
+
+    Args:
+        name: "size", "memory", "startup" or "delegated_ops".
+        unit: "bytes", "s" or "ops".
+        limit: greatest relative growth that was allowed (0.05 is 5 %); None where it does not gate.
+        exceeded: whether it went beyond its limit, or could not be read where it has one.
+    """
+
+    name: str
+    unit: str
+    baseline: float | None
+    candidate: float | None
+    limit: float | None = None
+    exceeded: bool = False
+
+    @property
+    def growth(self) -> float | None:
+        if self.baseline is None or self.candidate is None or self.baseline <= 0:
+            return None
+        return self.candidate / self.baseline - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The verdict on one candidate.
+
+    Args:
+        name: as people say it: "b0 int8 tflite".
+        ratio: of the latencies, candidate / baseline; 1.03 is a slowdown of 3 %. None where nothing was measured.
+        low: end of the interval of `ratio`, at the level `level`.
+        launches: that gave a ratio.
+        reasons: why it is so, one sentence each; never empty where the verdict is inconclusive or refused.
+        coarse: the sides were paired by process and not by call.
+        needed: launches that are still needed, by what was seen, where it is inconclusive.
+    """
+
+    name: str
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float = LEVEL
+    launches: int = 0
+    needed: int | None = None
+    seconds: float = 0.0
+    max_slowdown: float = 0.03
+    coarse: bool = False
+    candidate: str = ""
+    baseline: str = ""
+    candidate_sha256: str = ""
+    baseline_sha256: str = ""
+    format: str = ""
+    precision: str = ""
+    variant: str | None = None
+    device: str = ""
+    runtime: str = ""
+    threads: int = 1
+    comparison: str = ""
+    """The id of what was measured, in the results file."""
+    figures: tuple[Figure, ...] = ()
+
+
+def worst(checks: Iterable[Check]) -> Verdict:
+    """The verdict on all of them together, by `GRAVITY`; nothing checked is refused."""
+    verdicts = [check.verdict for check in checks]
+    return min(verdicts, key=GRAVITY.index) if verdicts else Verdict.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One launch of both sides: the raw samples and what went with them.
+
+    Args:
+        candidate: its samples; the n-th of both sides were taken right after one another where `interleaved`.
+        candidate_first: for each pair of calls, whether the candidate was called first.
+        candidate_loaded_first: whether the candidate was loaded before the baseline.
+        interleaved: whether the sides took turns call by call; else each ran in a process of its own.
+        elapsed_s: of the calls, by the monotonic clock that times them.
+        clock_s: the same by the clock of the day: far from elapsed_s, one of the two has jumped.
+        error: why this launch gave no ratio.
+    """
+
+    index: int
+    candidate: Launch
+    baseline: Launch
+    candidate_first: tuple[bool, ...] = ()
+    candidate_loaded_first: bool | None = None
+    interleaved: bool = True
+    seed: int = 0
+    elapsed_s: float | None = None
+    clock_s: float | None = None
+    involuntary_switches: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All paired launches of a candidate and a baseline; the measurements are the sides' context.
+
+    Args:
+        policy: how it was measured and decided, as text: max_slowdown, seconds, pairs ...
+    """
+
+    id: str
+    session: str
+    candidate: Measurement
+    baseline: Measurement
+    created_unix_s: float
+    pairs: tuple[Pair, ...] = ()
+    policy: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,110 @@
+"""The decision: a pure function from the launches' log-ratios to a verdict, or to going on.
+
+    launches 8, 12, 16 ... 128; after each batch an interval of the median log-ratio
+    low  > +regression         regressed
+    high < -regression         improved
+    high < +max_slowdown       passed
+    else                       go on; inconclusive when the budget is spent
+
+`--max-slowdown 3%` is the slowdown that must be found; a third of it (1 %) is a margin that nobody is blamed for. A
+true slowdown between the two may get either verdict. The margin is what keeps false alarms away (see
+benchmarks/against/gate.py); the interval is what keeps the answer honest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeeff.compare import Verdict
+from edgeeff.gate.signed_rank import Estimate, estimate
+
+TAIL = 0.0025
+"""Probability left out at each end and each look. Half of what 99 % would be for a single look: with several looks
+the interval at which the rule stops covers 98.5 to 99.5 % (benchmarks/against/gate.py)."""
+
+BLAMELESS = 1 / 3
+"""Part of max_slowdown for which nobody is blamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many launches there may be, and what is looked for.
+
+    Args:
+        max_slowdown: 0.03 is 3 %.
+        tail: see TAIL; smaller where several models are judged at once.
+    """
+
+    max_slowdown: float = 0.03
+    first: int = 8
+    batch: int = 4
+    most: int = 128
+    tail: float = TAIL
+
+    @property
+    def regression(self) -> float:
+        """The relative slowdown above which the whole interval must lie to be blamed."""
+        return self.max_slowdown * BLAMELESS
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where the launches stand.
+
+    Args:
+        verdict: None: go on with `next` launches.
+        interval: of the log-ratio; None for fewer launches than the first look has.
+        needed: launches in all after which the interval should be narrow enough, where it is not.
+    """
+
+    verdict: Verdict | None
+    interval: Estimate | None
+    launches: int
+    next: int = 0
+    needed: int | None = None
+    reason: str = ""
+
+
+def decide(log_ratios: Sequence[float], plan: Plan, *, spent: bool = False) -> Decision:
+    """The verdict on the launches so far, or how many more are wanted.
+
+    Args:
+        log_ratios: a launch's median of log(candidate / baseline) each, in the order in which they ran.
+        spent: whether there is no time for more.
+    """
+    count = len(log_ratios)
+    if count < plan.first:
+        if not spent:
+            return Decision(None, None, count, plan.first - count)
+        reason = f"{count} launches were possible; a verdict takes {plan.first}"
+        return Decision(Verdict.INCONCLUSIVE, None, count, needed=plan.first, reason=reason)
+    found = estimate(log_ratios, plan.tail)
+    if min(log_ratios) == max(log_ratios):
+        reason = "all launches gave the same ratio to the last digit: the clock is too coarse for this model"
+        return Decision(Verdict.INCONCLUSIVE, found, count, reason=reason)
+    verdict = _verdict(found, plan)
+    if verdict is not None:
+        return Decision(verdict, found, count)
+    needed = launches_needed(found, count, plan)
+    if not spent and count < plan.most:
+        return Decision(None, found, count, min(plan.batch, plan.most - count), needed)
+    reason = f"the interval is still +-{found.half_width * 100:.1f} %"
+    return Decision(Verdict.INCONCLUSIVE, found, count, needed=needed, reason=reason)
+
+
+def _verdict(found: Estimate, plan: Plan) -> Verdict | None:
+    if found.low > math.log1p(plan.regression):
+        return Verdict.REGRESSED
+    if found.high < -math.log1p(plan.regression):
+        return Verdict.IMPROVED
+    if found.high < math.log1p(plan.max_slowdown):
+        return Verdict.PASSED
+    return None
+
+
+def launches_needed(found: Estimate, count: int, plan: Plan) -> int:
+    """How many launches in all would decide, if the estimate stays and the interval narrows with their square root."""
+    room = max(abs(found.value - math.log1p(plan.regression)), abs(math.log1p(plan.max_slowdown) - found.value), 1e-4)
+    return max(count + 1, math.ceil(count * (found.half_width / room) ** 2))
