@@ -10,17 +10,22 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeeff.values import Normalisation, Variant
 
+if TYPE_CHECKING:
+    from edgeeff.protocols import ModelFamily
+
 TF_EPS, TORCH_EPS = 1e-3, 1e-5
 """Epsilon of batch normalisation in TensorFlow's EfficientNets, and torch's default."""
-TORCHVISION_TF_EPS_WIDTH = 1.6
-"""torchvision ported B5 to B7 from TensorFlow and trained the smaller ones itself."""
 MAX_CONFIG_BYTES = 65_536
 
-TIMM_NAME = re.compile(r"(tf_)?efficientnet_(b[0-8]|lite[0-4]|l2|es|em|el)(?![a-z0-9])")
+TIMM_NAME = re.compile(
+    r"(tf_)?(efficientnet_(b[0-8]|lite[0-4]|l2|es|em|el)|efficientnetv2_(s|m|l|b[0-3])|mobilenetv3_(large|small))"
+    r"(?![a-z0-9])"
+)
+TIMM_OWN = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "timm's own trainings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +38,33 @@ class Convention:
     notes: tuple[str, ...] = ()
 
 
-def convention(path: Path, layout: str, variant: Variant, padding: str | None) -> Convention:
-    """What a file in a layout wants; a padding that the user asks for wins, and is noted where it differs."""
-    if layout == "torchvision":
-        eps = TF_EPS if variant.width >= TORCHVISION_TF_EPS_WIDTH else TORCH_EPS
-        return _asked(Convention("symmetric", eps), padding)
-    if layout == "efficientnet-pytorch":
-        return _asked(Convention("same", TF_EPS), padding)
-    if layout == "edgeeff":
+def default(variant: Variant, family: ModelFamily, padding: str | None) -> Convention:
+    """How the authors build a network, with the padding that the user asks for."""
+    own = family.convention("edgeeff", variant)
+    if own is None or padding not in (None, own.padding):
         return _built_with(padding or "same")
+    return Convention(own.padding, own.bn_eps)
+
+
+def convention(path: Path, layout: str, variant: Variant, family: ModelFamily, padding: str | None) -> Convention:
+    """What a file in a layout wants; a padding that the user asks for wins, and is noted where it differs."""
+    if layout == "edgeeff":
+        return default(variant, family, padding)
     config = _config(path)
+    known = family.convention(layout, variant)
+    if known is not None:
+        found = _normalisation(config, variant) or _other(known.normalisation, variant)
+        return _asked(Convention(known.padding, known.bn_eps, found), padding)
     ported = _ported(path, config)
     if ported is not None:
         wanted = _built_with("same" if ported else "symmetric")
-        return _asked(replace(wanted, normalisation=_normalisation(config, variant)), padding)
+        found = _normalisation(config, variant) or (None if ported else _other(TIMM_OWN, variant))
+        return _asked(replace(wanted, normalisation=found), padding)
     if padding is not None:
         return _built_with(padding)
     note = (
         f"{path.name} does not say how its network was padded: TensorFlow's way (same) is assumed. If it was trained "
-        "as timm's efficientnet_*, not tf_efficientnet_*, its outputs are wrong: pass --padding symmetric"
+        f"as timm's {variant.family}_*, not tf_{variant.family}_*, its outputs are wrong: pass --padding symmetric"
     )
     return Convention("same", TF_EPS, notes=(note,))
 
@@ -97,5 +110,10 @@ def _normalisation(config: dict[str, Any], variant: Variant) -> Normalisation | 
         return None
     (m0, m1, m2), (s0, s1, s2) = values["mean"], values["std"]
     found = Normalisation((m0, m1, m2), (s0, s1, s2), "config.json beside the weights")
-    same = (found.mean, found.std) == (variant.normalisation.mean, variant.normalisation.std)
-    return None if same else found
+    return _other(found, variant)
+
+
+def _other(found: Normalisation | None, variant: Variant) -> Normalisation | None:
+    """The normalisation, where it is not what the variant has anyway."""
+    own = variant.normalisation
+    return None if found is None or (found.mean, found.std) == (own.mean, own.std) else found

@@ -35,7 +35,7 @@ class Network:
     """A traced network: its graph, what it computed from `inputs`, and where it comes from.
 
     `inputs` and `outputs` are float32, the inputs NCHW. `parameters` counts the torch network's own, before
-    batch normalisations were folded.
+    batch normalisations were folded. `own_padding` is what the network's authors build it with.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Network:
     family: str | None = None
     resolution: int | None = None
     padding: str | None = None
+    own_padding: str = "same"
     bn_eps: float | None = None
     classes: int | None = None
     normalisation: Normalisation | None = None
@@ -77,7 +78,7 @@ def file_name(network: Network, precision: str, suffix: str) -> str:
     if not network.weights.startswith("pretrained"):
         parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", network.weights.replace("=", "")).strip("-."))
         parts += [network.weights_sha256[:8]] if network.weights_sha256 else []
-    if network.padding == "symmetric":
+    if network.padding is not None and network.padding != network.own_padding:
         parts.append(network.padding)
     if network.classes not in (None, 1000):
         parts.append(f"{network.classes}classes" if network.classes else "features")

@@ -62,9 +62,13 @@ def unknown(path: object, tensors: Mapping[str, Tensor], layouts: Iterable[str])
     )
 
 
-def rename(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """The tensors that a layout knows, under our names."""
-    return {ours: tensors[theirs] for theirs, ours in names.items() if theirs in tensors}
+def rename(tensors: Mapping[str, Tensor], names: Mapping[str, str], shapes: Shapes) -> dict[str, Tensor]:
+    """The tensors that a layout knows, under our names; a dense layer's may be stored as a 1x1 convolution's."""
+    return {
+        ours: tensors[theirs].reshape(tensors[theirs].shape[:1] + shapes[ours][1:])
+        for theirs, ours in names.items()
+        if theirs in tensors
+    }
 
 
 def compare(tensors: Mapping[str, Tensor], names: Mapping[str, str], shapes: Shapes) -> Mismatch:
@@ -87,6 +91,8 @@ def compare(tensors: Mapping[str, Tensor], names: Mapping[str, str], shapes: Sha
 def _fits(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     if name in CLASSIFIER:
         return len(shape) == len(wanted) and shape[1:] == wanted[1:] and 1 <= shape[0] <= MAX_CLASSES
+    if {len(shape), len(wanted)} == {2, 4}:  # a dense layer is a 1x1 convolution
+        return (*shape, 1, 1)[:4] == (*wanted, 1, 1)[:4]
     return shape == wanted
 
 

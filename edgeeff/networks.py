@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeeff.conventions import default
 from edgeeff.convert import Network
 from edgeeff.errors import ConversionError, EdgeeffError, MissingExtraError, UsageError
 
@@ -65,6 +66,7 @@ def from_variant(variant: Variant, family: ModelFamily, weights: LoadedWeights, 
         family=family.name,
         resolution=variant.resolution,
         padding=weights.padding,
+        own_padding=default(variant, family, None).padding,
         bn_eps=weights.bn_eps,
         classes=weights.classes,
         normalisation=weights.normalisation or variant.normalisation,

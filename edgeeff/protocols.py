@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeeff.commands import Command, Output, Request
+    from edgeeff.costs import Costs
     from edgeeff.graph import Graph
     from edgeeff.values import (
+        BuildConvention,
         Connected,
         DeviceInfo,
         DeviceProfile,
@@ -49,6 +51,9 @@ class ModelFamily(Protocol):
     def scaled(self, base: Variant, *, width: float, depth: float, resolution: int) -> Variant:
         """A member with other coefficients; keeps a published one's name and counts where they are equal."""
 
+    def costs(self, variant: Variant, *, classes: int = 1000) -> Costs:
+        """The ops of a member with their sizes; neither torch nor its weights are needed."""
+
     def build(self, variant: Variant, *, classes: int, padding: str, bn_eps: float) -> Any:
         """The torch module, in eval mode, with its parameters not initialised (on the meta device).
 
@@ -62,6 +67,12 @@ class ModelFamily(Protocol):
         """For each layout of weights that people have ("timm", "torchvision", ...): foreign key -> our key.
 
         Our own keys are among them, as "edgeeff". The classifier is called "classifier" there.
+        """
+
+    def convention(self, layout: str, variant: Variant) -> BuildConvention | None:
+        """How networks whose weights have this layout are built; None where the layout does not say.
+
+        "edgeeff" is the authors' own way, which random weights get.
         """
 
     def source(self, variant: Variant) -> WeightsSource | None:

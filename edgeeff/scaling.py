@@ -33,11 +33,11 @@ class Scaling:
     resolution: int
 
 
-def round_channels(channels: int, width: float) -> int:
-    """Channels times width, to the nearest multiple of 8, but never below 90 % of what is wanted."""
+def round_channels(channels: int, width: float, least: float = 0.9) -> int:
+    """Channels times width, to the nearest multiple of 8, but never below `least` (90 %) of what is wanted."""
     wanted = channels * width
     rounded = max(CHANNEL_STEP, int(wanted + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
-    return rounded + CHANNEL_STEP if rounded < 0.9 * wanted else rounded
+    return rounded + CHANNEL_STEP if rounded < least * wanted else rounded
 
 
 def round_repeats(repeats: int, depth: float) -> int:

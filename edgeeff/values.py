@@ -40,6 +40,8 @@ class Accuracy:
 class Variant:
     """One member of a family: the scaling coefficients and what is known of the network they make.
 
+    `architecture` is the published member whose table the coefficients scale; they are 1 there.
+
     `parameters` and `macs` (multiply-adds of convolutions and dense layers, one image) are for 1000
     classes at `resolution`; None where the network was not counted yet (a scaling that has no name).
     """
@@ -55,6 +57,17 @@ class Variant:
     parameters: int | None = None
     macs: int | None = None
     published: Accuracy | None = None
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildConvention:
+    """How a project builds and feeds a network: "same" (TensorFlow's) or "symmetric" (torch's) padding, the epsilon of
+    its batch normalisations, and its normalisation of images where that is not the variant's."""
+
+    padding: str
+    bn_eps: float
+    normalisation: Normalisation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff import layouts, pretrained, registry
 from edgeeff.checkpoints import read
-from edgeeff.conventions import TF_EPS, convention
+from edgeeff.conventions import convention, default
 from edgeeff.errors import UsageError
 from edgeeff.files import sha256_of
 from edgeeff.initial import random_state
@@ -87,11 +87,12 @@ def random(
 ) -> LoadedWeights:
     """Random weights, the same in every run."""
     classes = IMAGENET_CLASSES if classes is None else classes
+    how = default(variant, family, padding)
     return LoadedWeights(
         state_dict=random_state(_shapes(variant, family, classes), SEED),
         classes=classes,
-        padding=padding or "same",
-        bn_eps=TF_EPS,
+        padding=how.padding,
+        bn_eps=how.bn_eps,
         label=f"random(seed={SEED})",
         notes=notes,
     )
@@ -120,12 +121,12 @@ def from_file(
     if mismatch:
         fault = f"{path} ({layout} layout) does not fit {variant.name}: {mismatch}"
         raise _fitting(path, variant, tensors) or UsageError(fault, "it fits no variant that edgeeff knows")
-    state = layouts.rename(tensors, known[layout])
+    state = layouts.rename(tensors, known[layout], _shapes(variant, family, IMAGENET_CLASSES))
     found_classes = layouts.classes_of(path, state)
     if classes is not None and classes != found_classes:
         has = f"has {found_classes} outputs" if found_classes else "has no classifier"
         raise UsageError(f"{path} {has}, and --classes asks for {classes}", "leave out --classes, or train that layer")
-    how = convention(path, layout, variant, padding)
+    how = convention(path, layout, variant, family, padding)
     return LoadedWeights(
         state_dict=layouts.as_float(path, state),
         classes=found_classes,
@@ -141,7 +142,8 @@ def from_file(
 
 def _shapes(variant: Variant, family: ModelFamily, classes: int) -> dict[str, tuple[int, ...]]:
     """Our name -> shape of every tensor that weights must have."""
-    state = family.build(variant, classes=classes, padding="same", bn_eps=TF_EPS).state_dict()
+    how = default(variant, family, None)
+    state = family.build(variant, classes=classes, padding=how.padding, bn_eps=how.bn_eps).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 

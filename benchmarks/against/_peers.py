@@ -22,8 +22,8 @@ from edgeeff import registry
 if TYPE_CHECKING:
     import torch
 
-    from edgeeff.models._family import EfficientNetFamily
-    from edgeeff.models._plan import Block
+    from edgeeff.models._family import Family
+    from edgeeff.models._spec import Chain, Conv, Excite
     from edgeeff.values import Variant
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "litert-torch", "torch", "onnx", "onnxscript", "numpy")
@@ -40,11 +40,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def find(name: str) -> tuple[Variant, EfficientNetFamily]:
+def find(name: str) -> tuple[Variant, Family]:
     """A published variant and its family."""
     for family in registry.families().values():
         if name in family.variants:
-            return family.variants[name], cast("EfficientNetFamily", family)
+            return family.variants[name], cast("Family", family)
     raise SystemExit(f"unknown variant {name!r}")
 
 
@@ -88,15 +88,15 @@ def torch_torchscript(name: str, weights: Path, out: Path) -> None:
 def litert_torch(name: str, weights: Path, out: Path) -> None:
     """litert-torch with NHWC input, batch normalisations folded before: without either its file has more ops."""
     import litert_torch as converter
-    from torch.nn import Identity
+    from torch.nn import BatchNorm2d, Identity
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     from edgeeff.models._network import ConvNorm
 
     module, image = torch_network(name)
     for part in module.modules():
-        if isinstance(part, ConvNorm):
-            part.conv, part.bn = fuse_conv_bn_eval(part.conv, part.bn), Identity()  # type: ignore[assignment]
+        if isinstance(part, ConvNorm) and isinstance(part.bn, BatchNorm2d):
+            part.conv, part.bn = fuse_conv_bn_eval(part.conv, part.bn), Identity()
     nhwc = converter.to_channel_last_io(module, args=[0])
     converter.convert(nhwc.eval(), (image.permute(0, 2, 3, 1).contiguous(),)).export(str(out))
 
@@ -107,15 +107,11 @@ def tensorflow(name: str, weights: Path, out: Path) -> None:
     import tensorflow as tf
 
     variant, family = find(name)
-    network = TensorFlowNetwork(tf, np.load(weights), lite=family.lite)
     plan = family.plan(variant)
+    network = TensorFlowNetwork(tf, np.load(weights))
 
     def image_to_logits(image: Any) -> Any:
-        x = network.convolve(image, "stem", plan.stem, 2)
-        for i, stage in enumerate(plan.stages):
-            for j, block in enumerate(stage):
-                x = network.block(x, f"blocks.{i}.{j}", block)
-        x = tf.reduce_mean(network.convolve(x, "head", plan.head, 1), [1, 2])
+        x = tf.reduce_mean(network.chain(image, plan.features), [1, 2])
         return tf.linalg.matmul(x, network.weights["classifier.weight"].T) + network.weights["classifier.bias"]
 
     shape = (1, variant.resolution, variant.resolution, 3)
@@ -124,18 +120,36 @@ def tensorflow(name: str, weights: Path, out: Path) -> None:
 
 
 class TensorFlowNetwork:
-    """The parts of an EfficientNet in TensorFlow's ops, with the weights under our names."""
+    """The parts of a mobile network in TensorFlow's ops, with the weights under our names."""
 
-    def __init__(self, tf: Any, weights: Mapping[str, Any], *, lite: bool) -> None:
+    def __init__(self, tf: Any, weights: Mapping[str, Any]) -> None:
         self.tf = tf
         self.weights = weights
-        self.activation = tf.nn.relu6 if lite else tf.nn.silu
+        self.activations = {"none": lambda x: x, "relu": tf.nn.relu, "relu6": tf.nn.relu6, "silu": tf.nn.silu}
 
-    def convolve(self, x: Any, place: str, groups: int, stride: int, *, linear: bool = False) -> Any:
+    def chain(self, x: Any, chain: Chain, place: str = "") -> Any:
+        from edgeeff.models._spec import Conv, Excite, Residual
+
+        for name, part in chain:
+            here = f"{place}{name}"
+            match part:
+                case Conv():
+                    x = self.convolve(x, here, part)
+                case Excite():
+                    x = self.excite(x, here, part)
+                case Residual(body):
+                    x = x + self.chain(x, body, f"{here}.")
+                case tuple():
+                    x = self.chain(x, part, f"{here}.")
+                case _:
+                    raise SystemExit(f"{here}: no route to TensorFlow for {part}")
+        return x
+
+    def convolve(self, x: Any, place: str, part: Conv) -> Any:
         """ConvNorm of edgeeff.models._network: convolution, batch normalisation, activation."""
         weight = self.weights[f"{place}.conv.weight"]
-        strides = [1, stride, stride, 1]
-        if weight.shape[1] == 1 and groups == weight.shape[0]:
+        strides = [1, part.stride, part.stride, 1]
+        if part.groups > 1:
             x = self.tf.nn.depthwise_conv2d(x, weight.transpose(2, 3, 0, 1), strides, "SAME")
         else:
             x = self.tf.nn.conv2d(x, weight.transpose(2, 3, 1, 0), strides, "SAME")
@@ -143,22 +157,16 @@ class TensorFlowNetwork:
             self.weights[f"{place}.bn.{key}"] for key in ("running_mean", "running_var", "bias", "weight")
         )
         x = self.tf.nn.batch_normalization(x, mean, variance, shift, scale, 1e-3)
-        return x if linear else self.activation(x)
+        return self.activations[part.activation](x)
+
+    def excite(self, x: Any, place: str, part: Excite) -> Any:
+        gate = self.tf.reduce_mean(x, [1, 2], keepdims=True)
+        gate = self.activations[part.activation](self.pointwise(gate, f"{place}.reduce"))
+        return x * self.tf.sigmoid(self.pointwise(gate, f"{place}.expand"))
 
     def pointwise(self, x: Any, place: str) -> Any:
         weight = self.weights[f"{place}.weight"].transpose(2, 3, 1, 0)
         return self.tf.nn.bias_add(self.tf.nn.conv2d(x, weight, 1, "SAME"), self.weights[f"{place}.bias"])
-
-    def block(self, x: Any, place: str, block: Block) -> Any:
-        """MBConv of edgeeff.models._network."""
-        y = self.convolve(x, f"{place}.expand", 1, 1) if block.expands else x
-        y = self.convolve(y, f"{place}.depthwise", block.hidden, block.stride)
-        if block.squeezed:
-            gate = self.tf.reduce_mean(y, [1, 2], keepdims=True)
-            gate = self.tf.nn.silu(self.pointwise(gate, f"{place}.se.reduce"))
-            y = y * self.tf.sigmoid(self.pointwise(gate, f"{place}.se.expand"))
-        y = self.convolve(y, f"{place}.project", 1, 1, linear=True)
-        return x + y if block.is_residual else y
 
 
 ROUTES: dict[str, Callable[[str, Path, Path], None]] = {

@@ -8,25 +8,25 @@ member but B0 is an exact power of the paper's alpha, beta and gamma.
 
 from __future__ import annotations
 
-from edgeeff.models._family import EfficientNetFamily
-from edgeeff.models._plan import Stage
+from edgeeff.models import _layouts
+from edgeeff.models._family import IMAGENET, TENSORFLOW, TORCH, Family, published
+from edgeeff.models._mobile import MobileTable, Stage, plan
 from edgeeff.protocols import ModelFamily
-from edgeeff.values import Accuracy, Normalisation, Variant, WeightsSource
+from edgeeff.values import BuildConvention, Variant, WeightsSource
 
 PAPER = "Tan & Le 2019, arXiv 1905.11946"
 
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "ImageNet mean and standard deviation")
-
 STAGES = (
     # kernel, stride, expansion, channels, repeats
-    Stage(3, 1, 1, 16, 1),
-    Stage(3, 2, 6, 24, 2),
-    Stage(5, 2, 6, 40, 2),
-    Stage(3, 2, 6, 80, 3),
-    Stage(5, 1, 6, 112, 3),
-    Stage(5, 2, 6, 192, 4),
-    Stage(3, 1, 6, 320, 1),
+    Stage(3, 1, 1, 16, 1, excited=True),
+    Stage(3, 2, 6, 24, 2, excited=True),
+    Stage(5, 2, 6, 40, 2, excited=True),
+    Stage(3, 2, 6, 80, 3, excited=True),
+    Stage(5, 1, 6, 112, 3, excited=True),
+    Stage(5, 2, 6, 192, 4, excited=True),
+    Stage(3, 1, 6, 320, 1, excited=True),
 )
+NETWORK = MobileTable(STAGES, "silu")
 
 #     width, depth, resolution, dropout, parameters, multiply-adds, top-1 % in v1 and, where it differs, in v5
 TABLE: dict[str, tuple[float, float, int, float, int, int, float, float | None]] = {
@@ -89,14 +89,31 @@ def _variant(name: str) -> Variant:
         source=f"{PAPER}; coefficients from the reference builder",
         parameters=parameters,
         macs=macs,
-        published=Accuracy(round(top1 / 100, 4), f"{PAPER} v1, Table 2{later}", "published"),
+        published=published(top1, f"{PAPER} v1, Table 2{later}"),
+        architecture="b0",
     )
 
 
-ADAPTER: ModelFamily = EfficientNetFamily(
+TORCHVISION_TF_EPS_WIDTH = 1.6
+"""torchvision ported B5 to B7 from TensorFlow and trained the smaller ones itself."""
+
+
+def _convention(layout: str, variant: Variant) -> BuildConvention | None:
+    if layout == "torchvision":
+        ported = variant.width >= TORCHVISION_TF_EPS_WIDTH
+        return BuildConvention("symmetric", TENSORFLOW.bn_eps) if ported else TORCH
+    return None if layout == "timm" else TENSORFLOW
+
+
+ADAPTER: ModelFamily = Family(
     name="efficientnet",
     variants={name: _variant(name) for name in TABLE},
+    plan=lambda variant: plan(variant, NETWORK),
+    layouts_by_name={
+        "timm": _layouts.timm,
+        "efficientnet-pytorch": _layouts.efficientnet_pytorch,
+        "torchvision": _layouts.torchvision,
+    },
+    convention_of=_convention,
     sources=SOURCES,
-    stages=STAGES,
-    lite=False,
 )

@@ -7,15 +7,23 @@ ReLU6 takes the place of swish, stem and head keep their channels, and the first
 
 from __future__ import annotations
 
-from edgeeff.models._family import EfficientNetFamily
+from dataclasses import replace
+
+from edgeeff.models import _layouts
+from edgeeff.models._family import TENSORFLOW, Family, published
+from edgeeff.models._mobile import MobileTable, plan
 from edgeeff.models.efficientnet import STAGES
 from edgeeff.protocols import ModelFamily
-from edgeeff.values import Accuracy, Normalisation, Variant, WeightsSource
+from edgeeff.values import Normalisation, Variant, WeightsSource
 
 REFERENCE = "EfficientNet-Lite README, github.com/tensorflow/tpu, models/official/efficientnet/lite"
 
 # (x - 127) / 128 on an image in [0, 255].
 CENTRED = Normalisation((127 / 255,) * 3, (128 / 255,) * 3, "mean 127, std 128: [-1, 1)")
+
+NETWORK = MobileTable(
+    tuple(replace(stage, excited=False) for stage in STAGES), "relu6", keeps=frozenset({"stem", "head", "ends"})
+)
 
 #         width, depth, resolution, dropout, parameters, multiply-adds, top-1 %
 TABLE: dict[str, tuple[float, float, int, float, int, int, float]] = {
@@ -57,14 +65,16 @@ def _variant(name: str) -> Variant:
         source=REFERENCE,
         parameters=parameters,
         macs=macs,
-        published=Accuracy(round(top1 / 100, 4), REFERENCE, "published"),
+        published=published(top1, REFERENCE),
+        architecture="lite0",
     )
 
 
-ADAPTER: ModelFamily = EfficientNetFamily(
+ADAPTER: ModelFamily = Family(
     name="efficientnet_lite",
     variants={name: _variant(name) for name in TABLE},
+    plan=lambda variant: plan(variant, NETWORK),
+    layouts_by_name={"timm": _layouts.timm, "efficientnet-pytorch": _layouts.efficientnet_pytorch},
+    convention_of=lambda layout, variant: None if layout == "timm" else TENSORFLOW,
     sources=SOURCES,
-    stages=STAGES,
-    lite=True,
 )
