@@ -16,7 +16,7 @@ from edgeeff.converters import quantize, trace
 from edgeeff.errors import UsageError
 from edgeeff.networks import from_variant
 from edgeeff.ops import op_kind
-from edgeeff.protocols import ModelFamily
+from edgeeff.protocols import Converter, ModelFamily, Runtime
 from edgeeff.values import Variant
 from edgeeff.weights import load, random
 
@@ -49,6 +49,11 @@ def network(name: str, width: float, depth: float) -> Network:
     """A small relative with random weights, traced at 64 px."""
     variant, family = scaled(name, width, depth, 64)
     return from_variant(variant, family, random(variant, family, classes=10, padding=None), trace)
+
+
+def target(format_name: str, precision: str) -> tuple[Converter, Runtime, str]:
+    converter = registry.converter(format_name)
+    return converter, registry.runtime(converter.runtime), precision
 
 
 # Parameters in millions and multiply-adds in millions as their authors print them.
@@ -224,10 +229,7 @@ def test_every_kind_of_block_converts_to_both_formats(
 ) -> None:
     """`convert` itself refuses a file that misses its parity limit, or that is not in one delegate."""
     made = network(name, width, depth)
-    targets = [
-        (registry.converter(format_name), registry.runtime_for(format_name), precision)
-        for format_name in ("onnx", "tflite")
-    ]
+    targets = [target(format_name, precision) for format_name in ("onnx", "tflite")]
     quantizer = (lambda net, how: quantize(net, how, None)) if precision in INTEGER_PRECISIONS else None
     artifacts = list(convert(made, targets, tmp_path, quantize=quantizer))
     assert len(artifacts) == 2
@@ -258,7 +260,8 @@ def test_what_other_families_bring_converts_to_int8(tmp_path: Path, name: str, w
     """Hard swishes, shuffled channels, concatenations and pools: in integers, or in float between them."""
     made = network(name, width, depth)
     found = Calibration(images(6), images(8)[6:], "noise")
-    targets = [(registry.converter("tflite"), registry.runtime_for("tflite"), "int8")]
-    (artifact,) = convert(made, targets, tmp_path, quantize=lambda net, how: quantize(net, how, found))
+    (artifact,) = convert(
+        made, [target("tflite", "int8")], tmp_path, quantize=lambda net, how: quantize(net, how, found)
+    )
     assert artifact.parity is not None
     assert artifact.precision == "int8"
