@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # mypy knows nothing of setuptools' package-dir: it gets the installed shape as a tree of links.
 TYPED := build/typed
 
-.PHONY: install demo test check format clean
+.PHONY: install demo tensorflow test check format clean
 
 install: $(STAMP)
 
@@ -23,6 +23,10 @@ demo: install
 	$(BIN)/edgeeff convert --variant lite0 --variant b0 --format onnx --format tflite
 	$(BIN)/edgeeff bench --device host
 	$(BIN)/edgeeff report
+
+# TensorFlow for --via tensorflow, 1.5 GB: the tests that need it run where it is there, and in CI.
+tensorflow: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tensorflow]'
 
 test: install
 	$(BIN)/python -m pytest

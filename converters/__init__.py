@@ -36,6 +36,17 @@ def trace(module: torch.nn.Module, inputs: Sequence[torch.Tensor], *, name: str)
     return replace(traced, graph=simplify(traced.graph))
 
 
+def on_held_out(network: Network, calibration: Calibration) -> Network:
+    """The network with what it computes of the held-out images as what its files are proven on."""
+    from dataclasses import replace
+
+    from ._quantize import outputs
+
+    images = calibration.held_out
+    label = f"{len(images)} held-out images of {calibration.source}"
+    return replace(network, inputs=(images,), outputs=tuple(outputs(network.graph, images)), inputs_label=label)
+
+
 def quantize(
     network: Network, precision: str, calibration: Calibration | None, min_sqnr_db: float | None = None
 ) -> Network:

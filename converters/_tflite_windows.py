@@ -5,45 +5,18 @@ TFLite knows no numbers for the padding of a window, only SAME and VALID; all el
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Node
-from edgeeff.ops import Conv2d, Pad, Padding, Pool, Shape, Unary, Weight
+from edgeeff.ops import Conv2d, Pad, Padding, Pool, Unary, Weight
 
 from ._tflite_lowering import ACTIVATIONS, OPERATORS, Lowering, stored_shape
+from ._windows import fit_window, window_excess
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """TFLite's padding scheme, and the rows and columns that a PAD must add before it."""
-
-    scheme: int
-    padding: Padding = (0, 0, 0, 0)
-
-
-def fit_window(x: Shape, y: Shape, extent: tuple[int, int], stride: tuple[int, int], padding: Padding) -> Window:
-    """Expresses explicit padding as SAME or VALID, or else as VALID behind a PAD.
-
-    Args:
-        x: shape of the input, NCHW.
-        y: shape of the output, NCHW.
-        extent: rows and columns that a window spans, its dilation included.
-        padding: of the op. What matters is where the first window starts and how many there are: rows and columns
-            that no window reaches do not count, and ceil mode reaches further than the padding says.
-    """
-    before = padding[:2]
-    total = [max((y[2 + i] - 1) * stride[i] + extent[i] - x[2 + i], 0) for i in (0, 1)]
-    if all(y[2 + i] == math.ceil(x[2 + i] / stride[i]) and before[i] == total[i] // 2 for i in (0, 1)):
-        return Window(_SAME)
-    after = [max(total[i] - before[i], 0) for i in (0, 1)]
-    return Window(_VALID, (before[0], before[1], after[0], after[1]))
 
 
 def conv2d(low: Lowering, node: Node, op: Conv2d) -> int:
@@ -53,7 +26,7 @@ def conv2d(low: Lowering, node: Node, op: Conv2d) -> int:
     window = fit_window(x, y, extent, op.stride, op.padding)
     image = _padded(low, low.read(node.inputs[0]), f"{node.name}/pad", window.padding)
     code, options, weight, axis = _kernel(op, x[1])
-    options.padding = window.scheme
+    options.padding = _SAME if window.same else _VALID
     options.strideH, options.strideW = op.stride
     options.dilationHFactor, options.dilationWFactor = op.dilation
     options.fusedActivationFunction = ACTIVATIONS[op.activation]
@@ -85,7 +58,7 @@ def pool(low: Lowering, node: Node, op: Pool) -> int:
     window = fit_window(x, y, op.kernel, op.stride, op.padding)
     image, name = low.read(node.inputs[0]), f"{node.name}/pad"
     options = schema.Pool2DOptionsT()
-    options.padding = window.scheme
+    options.padding = _SAME if window.same else _VALID
     options.filterHeight, options.filterWidth = op.kernel
     options.strideH, options.strideW = op.stride
     if op.kind == "max":
@@ -97,17 +70,8 @@ def pool(low: Lowering, node: Node, op: Pool) -> int:
         return low.emit(OPERATORS.AVERAGE_POOL_2D, [image], node.name, stored_shape(y), options)
     # After a PAD the average counts its zeros, which our op does not: scale it up by what it counts too much.
     average = low.emit(OPERATORS.AVERAGE_POOL_2D, [image], f"{node.name}/average", stored_shape(y), options)
-    scale = low.constant(f"{node.name}/scale", _window_excess(x, y, op))
+    scale = low.constant(f"{node.name}/scale", window_excess(x, y, op))
     return low.emit(OPERATORS.MUL, [average, scale], node.name, stored_shape(y), schema.MulOptionsT())
-
-
-def _window_excess(x: Shape, y: Shape, op: Pool) -> Weight:
-    """The size of a window over the pixels of the image in it, of shape (1, 1, rows, columns)."""
-    excess = []
-    for i in (0, 1):
-        start = np.arange(y[2 + i]) * op.stride[i] - op.padding[i]
-        excess.append(op.kernel[i] / (np.minimum(start + op.kernel[i], x[2 + i]) - np.maximum(start, 0)))
-    return np.multiply.outer(*excess)[None, None].astype(np.float32)
 
 
 def _never_negative(node: Node | None) -> bool:

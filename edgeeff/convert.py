@@ -58,6 +58,8 @@ class Network:
     machine: Machine | None = None
     """Whose kernels its integers are made for; None where they suit all."""
     io: str = "float"
+    via: str | None = None
+    """As in `Artifact`."""
 
 
 INTEGER_PRECISIONS = ("int8-weights", "int8")
@@ -86,6 +88,8 @@ def file_name(network: Network, precision: str, suffix: str) -> str:
         parts.append(network.machine.name)
     if network.io != "float":
         parts.append(f"{network.io}-io")
+    if network.via is not None:
+        parts.append(network.via.partition(" ")[0])
     return f"{'-'.join(parts)}.{suffix}"
 
 
@@ -213,6 +217,7 @@ def _describe(
         peak_activation_bytes=4 * network.graph.peak_activation_elements(),
         weights_sha256=network.weights_sha256,
         notes=network.notes,
+        via=network.via,
         machine=network.machine.name if network.machine is not None else None,
     )
 

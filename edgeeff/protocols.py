@@ -327,3 +327,36 @@ class Device(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Road(Protocol):
+    """Another project's way from a graph to files: `--via NAME`. A module of converters/ offers it as ROAD."""
+
+    @property
+    def name(self) -> str:
+        """For example "tensorflow"."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What it writes: formats of converters, and "saved_model", a folder."""
+
+    def version(self) -> str:
+        """The other project's version that is installed here.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+
+    def converter(self, images: Array | None) -> Converter:
+        """What writes single files.
+
+        Args:
+            images: (count, 3, height, width), normalised, for what it quantises by itself.
+        """
+
+    def save(self, graph: Graph, folder: Path) -> None:
+        """Writes the graph as a SavedModel with an open batch."""
+
+    def infer(self, folder: Path, inputs: Sequence[Array]) -> list[Array]:
+        """Loads a SavedModel and runs it once; inputs and outputs have the folder's own layout."""

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from edgeeff.errors import EdgeeffError, UsageError, unknown_name
-from edgeeff.protocols import Converter, ModelFamily, Runner, Runtime, Transport
+from edgeeff.protocols import Converter, ModelFamily, Road, Runner, Runtime, Transport
 
 GROUPS: dict[str, Any] = {
     "models": ModelFamily,
@@ -90,6 +90,19 @@ def transports() -> dict[str, Transport]:
 
 def converter(name: str) -> Converter:
     return cast(Converter, _get("converters", "format", name))
+
+
+def roads() -> dict[str, Road]:
+    """Other projects' converters, by name: what modules of converters/ offer as ROAD."""
+    modules = [module for module in _modules("converters") if isinstance(module, ModuleType)]
+    return {module.ROAD.name: module.ROAD for module in modules if isinstance(getattr(module, "ROAD", None), Road)}
+
+
+def road(name: str) -> Road:
+    found = roads()
+    if name not in found:
+        raise unknown_name("road of --via", name, found)
+    return found[name]
 
 
 def runner(name: str) -> Runner:

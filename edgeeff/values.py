@@ -157,6 +157,8 @@ class Artifact:
     weights_sha256: str | None = None
     """Of the file that the weights were read from; None where they were made."""
     notes: tuple[str, ...] = ()
+    via: str | None = None
+    """Another project's converter that wrote it, with its version; None for our own."""
     machine: str | None = None
     """The kind of machine whose kernels its integers are made for; None where they suit all."""
 

@@ -7,12 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeeff import registry
+from edgeeff.cli._road import convert_by_road, find_road
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say, warn
 from edgeeff.errors import UsageError, unknown_name
@@ -67,6 +69,11 @@ class Shape(click.ParamType[tuple[int, ...]]):
 )
 @click.option("--io", metavar="TYPE", help="What an int8 file takes and gives: float (the default), int8, uint8.")
 @click.option(
+    "--via",
+    metavar="NAME",
+    help="By another project's converter: tensorflow, to tflite and saved_model.",
+)
+@click.option(
     "--weights", default="auto", show_default=True, metavar="SOURCE", help="auto, pretrained, random or a file."
 )
 @click.option(
@@ -90,6 +97,7 @@ def convert(
     min_sqnr_db: float | None,
     machine: str | None,
     io: str | None,
+    via: str | None,
     weights: str,
     padding: str | None,
     classes: int | None,
@@ -107,15 +115,22 @@ def convert(
     _require_one_source(variants, module, inputs)
     if module is not None:
         _refuse_with_module(weights, padding, classes, scaling)
-    targets = _targets(formats, precisions)
     _require_use(precisions, calibration, min_sqnr_db)
-    form = _integer_form(targets, machine, io)
+    if via is None:
+        targets = _targets(formats, precisions)
+        form = _integer_form(targets, machine, io)
+    else:
+        road, road_targets = find_road(via, formats, precisions, **{"for": machine, "io": io})
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
         wanted = [scaling.apply(*find_variant(name)) for name in variants]
         networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
-    artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db, form))
+    if via is None:
+        artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db, form))
+    else:
+        images = partial(_images, folder=calibration)
+        artifacts = list(convert_by_road(networks, road, road_targets, out, images, min_sqnr_db))
     if as_json:
         from edgeeff.artifacts import to_json
 
