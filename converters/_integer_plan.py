@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Binary, Constant, Conv2d, Dense, Mean, Pad, Reshape, Unary
+from edgeeff.ops import Binary, Constant, Conv2d, Dense, Mean, Pad, Reshape, Unary, is_depthwise
 from edgeeff.quantization import SIGMOID, Quantization, ValueScale, weight_scales
 
 _BIAS_LIMIT = 2.0**30
@@ -71,18 +71,13 @@ def plan(
             continue
         if node.name in integer:
             weights[node.name] = _with_room_for_bias(
-                weight_scales(node.op.weight, pairs_saturate=pairs_saturate and not _is_depthwise(node.op)),
+                weight_scales(node.op.weight, pairs_saturate=pairs_saturate and not is_depthwise(node.op)),
                 node.op.bias,
                 values[node.inputs[0]].scale,
             )
         elif node.op.weight.size >= small_elements:
             weights[node.name] = weight_scales(node.op.weight)
     return Quantization(weights, values, integer)
-
-
-def _is_depthwise(op: Conv2d | Dense) -> bool:
-    """Whether each output channel reads one input channel: such kernels sum in 32 bits everywhere."""
-    return isinstance(op, Conv2d) and op.weight.shape[1] == 1 and op.groups > 1
 
 
 def _with_room_for_bias(

@@ -38,9 +38,9 @@ class OnnxBuilder:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {}
 
-    def add(self, op_type: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """One ONNX node; its name is that of its value."""
-        self.nodes.append(self.onnx.helper.make_node(op_type, inputs, [output], name=output, **attributes))
+    def add(self, op_type: str, inputs: list[str], output: str, *more: str, **attributes: Any) -> str:
+        """One ONNX node, its name that of its first value, which is returned; `more` are further values."""
+        self.nodes.append(self.onnx.helper.make_node(op_type, inputs, [output, *more], name=output, **attributes))
         return output
 
     def constant(self, name: str, values: Array) -> str:

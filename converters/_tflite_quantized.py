@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Shape, Weight
+from edgeeff.ops import Shape, Weight, is_depthwise
 from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
@@ -54,6 +54,32 @@ class _Int8(_Int8Weights):
     def bias(self, file: FlatbufferBuilder, name: str, value: Weight) -> int:
         integers, scales = bias_to_int32(value, self.scales, self.input_scale)
         return file.constant(name, integers, np.int32, Quantized(tuple(scales.tolist())))
+
+
+class _Dynamic(_Int8Weights):
+    """int8 weights for kernels that round each image's float activations as they come (TensorFlow's dynamic range)."""
+
+    def weight(self, file: FlatbufferBuilder, name: str, value: Weight, axis: int) -> int:
+        return self.integers(file, name, value, axis)
+
+
+class DynamicLowering(Lowering):
+    """Lowers nodes whose weights are int8 and whose activations are float between them.
+
+    XNNPACK has kernels that do so for convolutions and dense layers, not for depthwise convolutions: those compute in
+    float, or each would leave the delegate.
+    """
+
+    def __init__(self, graph: Graph, quantization: Quantization) -> None:
+        super().__init__(graph, Float32())
+        self.quantization = quantization
+
+    def begin(self, node: Node) -> None:
+        scales = self.quantization.weights.get(node.name)
+        if scales is None:
+            self.storage = Float32()
+        else:
+            self.storage = _Int8Weights(scales) if is_depthwise(node.op) else _Dynamic(scales)
 
 
 class QuantizedLowering(Lowering):

@@ -25,6 +25,7 @@ class OnnxConverter:
     machine_specific = True
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
+        from ._onnx_dynamic import DynamicLowering
         from ._onnx_lowering import Lowering
         from ._onnx_ops import lower
         from ._onnx_quantized import QuantizedLowering, unfold
@@ -33,6 +34,8 @@ class OnnxConverter:
             graph = unfold(graph)
             assert graph.quantization is not None
             lowering: Lowering = QuantizedLowering(graph, graph.quantization)
+        elif graph.quantization is not None and precision == "dynamic":
+            lowering = DynamicLowering(graph, graph.quantization)
         else:
             lowering = Lowering(graph, half=precision == "fp16")
         for node in graph.nodes:

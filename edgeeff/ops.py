@@ -226,10 +226,15 @@ Op = (
 )
 
 
+def is_depthwise(op: Op) -> bool:
+    """Whether an op is a convolution in which each output channel reads one input channel."""
+    return isinstance(op, Conv2d) and op.groups > 1 and op.weight.shape[1] == 1
+
+
 def op_kind(op: Op) -> str:
     """The name of an op's kind for tables and errors: "conv2d", "depthwise_conv2d", "add", "silu" ..."""
     if isinstance(op, Conv2d):
-        return "depthwise_conv2d" if op.groups > 1 and op.weight.shape[1] == 1 else "conv2d"
+        return "depthwise_conv2d" if is_depthwise(op) else "conv2d"
     if isinstance(op, Binary | Unary):
         return op.kind
     if isinstance(op, Pool):
