@@ -99,15 +99,23 @@ def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], li
         small = fast.run(images)  # in the interpreter that has the weights packed already
     except RuntimeError:  # a network for one size of image only
         images, small = list(inputs), outputs
-    integer = any(op["op_name"] == "QUANTIZE" for op in interpreter._get_ops_details()) or any(
-        port.scale is not None for port in fast.inputs
-    )
+    integer = _computes_in_integers(interpreter)
     # Each interpreter maps the file anew: with both alive, B7's weights would be in memory three times.
     del fast, interpreter
     limit_db = _INTEGER_AGREEMENT_DB if integer else _AGREEMENT_DB
     reference = LitertSession(path, _interpreter(path, "BUILTIN_REF")).run(images)
     defects += _kernel_defects(small, reference, limit_db)
     return outputs, defects
+
+
+def _computes_in_integers(interpreter: Any) -> bool:
+    """Whether a weighted op reads int8, or has int8 weights and rounds what it reads by itself."""
+    types = {tensor["index"]: tensor["dtype"].__name__ for tensor in interpreter.get_tensor_details()}
+    return any(
+        "int8" in {types.get(int(i)) for i in op["inputs"][:2]}
+        for op in interpreter._get_ops_details()
+        if op["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    )
 
 
 def _delegation_defects(interpreter: Any) -> Iterator[str]:

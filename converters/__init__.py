@@ -53,8 +53,8 @@ def quantize(
     """The network with its graph quantised, and the held-out images as what its files are proven on.
 
     Args:
-        precision: "int8-weights" or "int8".
-        calibration: images; "int8-weights" can do without.
+        precision: "int8-weights", "dynamic" or "int8".
+        calibration: images; all but "int8" can do without.
         min_sqnr_db: of "int8"; ops stay in float until it is reached on held-out images.
 
     Raises:
@@ -66,19 +66,20 @@ def quantize(
 
     from ._quantize import quantize_integers, quantize_weights
 
+    pairs_saturate = network.machine is not None and network.machine.pairs_saturate
     if calibration is None:
         if precision == "int8":
             raise UsageError(
-                "--precision int8 needs --calibration DIR, a folder of photos", "--precision int8-weights needs none"
+                "--precision int8 needs --calibration DIR, a folder of photos",
+                "--precision int8-weights and dynamic need none",
             )
-        found = quantize_weights(network.graph)
+        found = quantize_weights(network.graph, pairs_saturate=pairs_saturate)
         return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
     images, held_out = calibration.images, calibration.held_out
     if precision == "int8":
-        pairs_saturate = network.machine is not None and network.machine.pairs_saturate
         found = quantize_integers(network.graph, images, held_out, min_sqnr_db, pairs_saturate)
     else:
-        found = quantize_weights(network.graph, images, held_out)
+        found = quantize_weights(network.graph, images, held_out, pairs_saturate)
     return replace(
         network,
         graph=found.graph,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeeff import parity
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
-from edgeeff.ops import Conv2d, Dense
+from edgeeff.ops import Conv2d, Dense, is_depthwise
 from edgeeff.quantization import Quantization, weight_scales
 
 from ._bias_correction import correct_biases
@@ -53,15 +53,19 @@ class Quantized:
 
 
 def quantize_weights(
-    graph: Graph, images: NDArray[np.float32] | None = None, held_out: NDArray[np.float32] | None = None
+    graph: Graph,
+    images: NDArray[np.float32] | None = None,
+    held_out: NDArray[np.float32] | None = None,
+    pairs_saturate: bool = False,
 ) -> Quantized:
     """Every weight of 2048 elements or more in int8, all arithmetic in float.
 
     Args:
         images: (count, channels, height, width), for bias correction; there is none without them.
         held_out: the same, to judge the correction by.
+        pairs_saturate: in kernels that multiply these weights by integers, see `machines`.
     """
-    plain = replace(graph, quantization=Quantization(_weight_scales(graph)))
+    plain = replace(graph, quantization=Quantization(_weight_scales(graph, pairs_saturate)))
     if images is None or held_out is None:
         return Quantized(plain, (), ("int8 weights, no bias correction: it needs --calibration",))
     expected = outputs(graph, held_out)
@@ -195,9 +199,12 @@ def outputs(graph: Graph, images: NDArray[np.float32]) -> list[NDArray[np.float3
     return [np.concatenate([part[i].numpy() for part in parts]) for i in range(len(graph.outputs))]
 
 
-def _weight_scales(graph: Graph) -> dict[str, NDArray[np.float32]]:
-    weighted = ((node.name, node.op.weight) for node in graph.nodes if isinstance(node.op, Conv2d | Dense))
-    return {name: weight_scales(weight) for name, weight in weighted if weight.size >= _SMALL_ELEMENTS}
+def _weight_scales(graph: Graph, pairs_saturate: bool) -> dict[str, NDArray[np.float32]]:
+    return {
+        node.name: weight_scales(node.op.weight, pairs_saturate=pairs_saturate and not is_depthwise(node.op))
+        for node in graph.nodes
+        if isinstance(node.op, Conv2d | Dense) and node.op.weight.size >= _SMALL_ELEMENTS
+    }
 
 
 def _better(

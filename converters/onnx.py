@@ -20,7 +20,7 @@ class OnnxConverter:
     """Writes and reads .onnx files."""
 
     name = "onnx"
-    precisions = ("fp32", "fp16", "int8-weights", "int8")
+    precisions = ("fp32", "fp16", "int8-weights", "dynamic", "int8")
     runtime = "onnxruntime"
     machine_specific = True
 

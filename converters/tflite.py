@@ -19,7 +19,7 @@ class TfliteConverter:
     """Writes LiteRT's format. Images are NHWC; outputs of rank 4 are, too."""
 
     name = "tflite"
-    precisions = ("fp32", "fp16", "int8-weights", "int8")
+    precisions = ("fp32", "fp16", "int8-weights", "dynamic", "int8")
     runtime = "litert"
     machine_specific = False
 
@@ -28,7 +28,7 @@ class TfliteConverter:
             from ._passes import fold_flatten
             from ._tflite_lowering import Lowering
             from ._tflite_ops import lower
-            from ._tflite_quantized import QuantizedLowering
+            from ._tflite_quantized import DynamicLowering, QuantizedLowering
             from ._tflite_storage import STORAGES
         except ModuleNotFoundError as error:
             raise MissingExtraError("ai-edge-litert", "tflite", "writing TFLite files") from error
@@ -36,6 +36,8 @@ class TfliteConverter:
         graph = fold_flatten(graph)
         if graph.quantization is None:
             lowering = Lowering(graph, STORAGES[precision])
+        elif precision == "dynamic":
+            lowering = DynamicLowering(graph, graph.quantization)
         else:
             lowering = QuantizedLowering(graph, graph.quantization)
         for node in graph.nodes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeeff import parity
 from edgeeff.artifacts import write_manifest
@@ -62,11 +62,12 @@ class Network:
     """As in `Artifact`."""
 
 
-INTEGER_PRECISIONS = ("int8-weights", "int8")
+INTEGER_PRECISIONS = ("int8-weights", "dynamic", "int8")
 
 _CURES = {
     "fp32": "look for weights or activations of extreme size",
     "int8-weights": "--calibration with photos like those in use gains some 5 dB",
+    "dynamic": "--calibration with photos like those in use corrects biases, --precision int8-weights keeps more",
     "int8": "more and better --calibration images, or --precision int8-weights, keep more",
 }
 
@@ -119,7 +120,7 @@ def convert(
     """
     quantize = once(quantize) if quantize is not None else None
     for converter, runtime, precision in targets:
-        wanted = in_form(network, converter, form or IntegerForm()) if precision == "int8" else network
+        wanted = in_form(network, converter, form or IntegerForm(), precision)
         path = out / file_name(wanted, precision, converter.name)
         started(path.name)
         made, limit_db = wanted, parity.LIMITS_DB[precision]
@@ -159,7 +160,10 @@ def _prove(
     """
     graph = network.graph
     inputs = [converter.layout(image) for image in stored(graph, graph.inputs, network.inputs, to_io)]
-    outputs, defects = runtime.check(path, inputs)
+    # An image that shares a batch with others shares the range of its activations with them.
+    outputs, defects = runtime.check(path, [image[:1] for image in inputs] if precision == "dynamic" else inputs)
+    if precision == "dynamic":
+        outputs = _one_by_one(runtime, path, inputs)
     if defects:
         raise ConversionError(f"{network.name} {precision} {converter.name}: {'; '.join(defects)}")
     outputs = stored(graph, graph.outputs, outputs, from_io)
@@ -180,6 +184,15 @@ def _prove(
             f"the file was not kept; {cure}",
         )
     return proof
+
+
+def _one_by_one(runtime: Runtime, path: Path, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The outputs for each image in a run of its own."""
+    import numpy as np
+
+    session = runtime.open(path)
+    single = [session([image[i : i + 1] for image in inputs]) for i in range(len(inputs[0]))]
+    return [np.concatenate(parts) for parts in zip(*single, strict=True)]
 
 
 def _describe(

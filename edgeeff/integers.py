@@ -35,13 +35,30 @@ Quantizer = Callable[["Network", str], "Network"]
 """(network, precision) -> the network with its graph quantised, and the inputs to prove its files on."""
 
 
-def in_form(network: Network, converter: Converter, form: IntegerForm) -> Network:
-    """The network as its file of integers in a format is to be."""
+SUMS_IN_INTEGERS = ("dynamic", "int8")
+"""The precisions whose arithmetic is integer, so that a machine's kernels matter to them."""
+
+_SPEED = {
+    (
+        "onnx",
+        "dynamic",
+    ): "onnxruntime has no fast kernels for dynamic: 2.7 to 4 times fp32's latency was measured (Lite0, "
+    "B0; x86 with VNNI); --precision int8-weights is as small, closer to fp32 and as fast as it",
+    ("tflite", "dynamic"): "dynamic took 0.7 to 0.84 of fp32's latency where the processor has VNNI; without such "
+    "instructions it can be slower than fp32: bench it there beside --precision int8-weights",
+}
+
+
+def in_form(network: Network, converter: Converter, form: IntegerForm, precision: str) -> Network:
+    """The network as its file in a format and precision is to be."""
+    if precision not in SUMS_IN_INTEGERS:
+        return network
     machine = form.machine if converter.machine_specific else None
-    notes = network.notes
+    speed = _SPEED.get((converter.name, precision))
+    notes = network.notes if speed is None else (*network.notes, speed)
     if machine is not None and machine != this_machine():
         notes = (*notes, f"made for {machine.name}, checked on {this_machine().name}: {_elsewhere(machine)}")
-    return replace(network, machine=machine, io=form.io, notes=notes)
+    return replace(network, machine=machine, io=form.io if precision == "int8" else "float", notes=notes)
 
 
 def _elsewhere(machine: Machine) -> str:

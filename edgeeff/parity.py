@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from edgeeff.errors import ConversionError
 
-LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0, "int8": 8.0}
+LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0, "dynamic": 14.0, "int8": 8.0}
 """Lowest signal-to-noise ratio of the outputs, by precision. Good float routes reach 114 to 117 dB; int8 weights
 30 to 37 dB with calibration images, 22 dB on noise without; all in int8 12.5 (B0) and 23.5 dB (Lite0), on 7
 held-out photos. 8 dB is a floor against useless files, not a mark of quality."""

@@ -254,3 +254,27 @@ def test_numbers_become_integers_of_the_type_that_is_taken():
     assert io_scale(scale, "uint8").zero_point == 138
     assert from_io(np.array([140], np.uint8), scale, "uint8").tolist() == [1.0]
     assert to_io(real, scale, "float") is real
+
+
+def test_dynamic_files_multiply_integers_but_for_depthwise_convolutions(images, tmp_path):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 48, 3, 2, 1), nn.SiLU(), nn.Conv2d(48, 64, 1), nn.Conv2d(64, 64, 7, groups=64), nn.ReLU()]
+    network = network_of(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 48)))
+    targets = [(ONNX, ONNXRUNTIME, "dynamic"), (TFLITE, LITERT, "dynamic")]
+    in_onnx, in_tflite = convert(network, targets, tmp_path, quantize=lambda n, p: quantize(n, p, images))
+    assert min(made.parity.sqnr_db for made in (in_onnx, in_tflite)) > 25
+    assert "no fast kernels" in in_onnx.notes[0]
+    assert "VNNI" in in_tflite.notes[0]
+    found = ONNX.inspect(in_onnx.path).op_counts
+    # The stem's weights are so few that they stay in float.
+    assert (found["ConvInteger"], found["MatMulInteger"], found["Conv"]) == (1, 1, 2)
+    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(in_tflite.path))
+    types = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    weighted = [op for op in interpreter._get_ops_details() if op["op_name"].endswith(("CONV_2D", "CONNECTED"))]
+    kinds = [(op["op_name"], types[op["inputs"][0]], types[op["inputs"][1]]) for op in weighted]
+    assert kinds == [
+        ("CONV_2D", np.float32, np.float32),
+        ("CONV_2D", np.float32, np.int8),
+        ("DEPTHWISE_CONV_2D", np.float32, np.float32),
+        ("FULLY_CONNECTED", np.float32, np.int8),
+    ]

@@ -55,7 +55,7 @@ class Shape(click.ParamType[tuple[int, ...]]):
     multiple=True,
     default=["fp32"],
     show_default=True,
-    help="fp32, fp16, int8-weights, int8. Repeatable.",
+    help="fp32, fp16, int8-weights, dynamic, int8. Repeatable.",
 )
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="A folder of photos, for the int8 precisions."
@@ -177,7 +177,7 @@ def _refuse_with_module(weights: str, padding: str | None, classes: int | None, 
 
 def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_db: float | None) -> None:
     """Refuses options that none of the precisions would use."""
-    if any(precision.startswith("int8") for precision in precisions):
+    if any(precision.startswith("int8") or precision == "dynamic" for precision in precisions):
         return
     for option, value in (("--calibration", calibration), ("--min-sqnr", min_sqnr_db)):
         if value is not None:
@@ -190,17 +190,18 @@ def _integer_form(targets: Sequence[Target], machine: str | None, io: str | None
     Raises:
         UsageError: a name is unknown, or an option would change nothing.
     """
-    integers = [converter for converter, _, precision in targets if precision == "int8"]
+    from edgeeff.integers import SUMS_IN_INTEGERS, IntegerForm
+
+    integers = [converter for converter, _, precision in targets if precision in SUMS_IN_INTEGERS]
     if machine is not None and not any(converter.machine_specific for converter in integers):
         raise UsageError(
-            f"--for {machine} changes nothing here: only ONNX in int8 is made for one kind of machine",
+            f"--for {machine} changes nothing here: only ONNX in int8 or dynamic is made for one kind of machine",
             "add --format onnx --precision int8, or leave --for out",
         )
-    if io is not None and not integers:
+    if io is not None and not any(precision == "int8" for _, _, precision in targets):
         raise UsageError(f"--io {io} changes nothing at a precision that computes in float", "add --precision int8")
     if not integers:
         return None
-    from edgeeff.integers import IntegerForm
     from edgeeff.machines import HOST, find_machine
     from edgeeff.quantization import IO
 
@@ -261,15 +262,24 @@ def _convert_all(
         from edgeeff.converters import quantize
 
         made = quantize(network, precision, images, min_sqnr_db)
-        for note in made.notes[len(network.notes) :]:
-            say(f"{network.name} {precision}: {note}")
+        tell(made.notes[len(network.notes) :], f"{network.name} {precision}")
         return made
 
+    def tell(notes: Sequence[str], about: str) -> None:
+        for line in (f"{about}: {note}" for note in notes):
+            if line not in said:
+                say(line)
+                said.add(line)
+
+    said: set[str] = set()
     for network in networks:
         images = _images(network, calibration)
-        yield from convert_network(
+        artifacts = convert_network(
             network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db, form
         )
+        for artifact in artifacts:
+            tell(artifact.notes[len(network.notes) :], f"{network.name} {artifact.precision}")
+            yield artifact
 
 
 def _images(network: Network, folder: Path | None) -> Calibration | None:
