@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import ConversionError, MissingExtraError, UsageError
-from edgeeff.protocols import Device, InstalledRunner, Runner, Session
+from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner, Session
 from edgeeff.values import DeviceProfile
 
 from ._litert_session import LitertSession, first_line
+from ._profiler import python_profiler
 from ._python import python_runner
 from ._runner._litert import litert_delegation
+from ._xnnpack import file_types
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array
@@ -48,6 +50,9 @@ class LitertRuntime:
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)
+
+    def install_profiler(self, device: Device, file: Path | None) -> InstalledProfiler:
+        return python_profiler(self.name, device, file, "LiteRT's profiler", file_types)
 
     def open(self, path: Path, threads: int | None = None) -> Session:
         return _open(path, threads)

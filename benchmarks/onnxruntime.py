@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.protocols import Device, InstalledRunner, Runner, Session
+from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner, Session
 from edgeeff.values import DeviceProfile
 
+from ._profiler import python_profiler
 from ._python import python_runner
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class OnnxRuntime:
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         return python_runner(self.name, device, file)
 
+    def install_profiler(self, device: Device, file: Path | None) -> InstalledProfiler:
+        return python_profiler(self.name, device, file, "onnxruntime's profiler", _file_types)
+
     def open(self, path: Path, threads: int | None = None) -> Session:
         from ._onnx_session import OnnxSession
 
@@ -51,6 +55,22 @@ class OnnxRuntime:
         if not has_integers(path):
             return self.infer(path, inputs), ()
         return check_integers(path, inputs, _module())
+
+
+_OF_SEVERAL = {
+    "FusedConv": ("Conv",),
+    "FusedGemm": ("Gemm",),
+    "FusedMatMul": ("MatMul",),
+    "QuickGelu": ("Mul", "Sigmoid"),
+    "NhwcFusedConv": ("Conv",),
+    "QLinearConv": ("Conv", "QLinearConv"),
+}
+"""What onnxruntime makes of several nodes, and the types of those after which it may be called."""
+
+
+def _file_types(kernel: str) -> tuple[str, ...]:
+    """None for a change of layout, which stands for no node of the file."""
+    return () if kernel.startswith("Reorder") else _OF_SEVERAL.get(kernel, (kernel,))
 
 
 def _module() -> Any:

@@ -33,7 +33,8 @@ class OpTime:
 
     Args:
         name: of the file's operator that it runs; "" for a step that the runtime added, such as a change of layout.
-        kind: the operator's, "conv 1x1" for example; of an added step the runtime's own word.
+        kind: the operator's, "conv 1x1" for example, or those of several without multiply-adds, "sigmoid+mul"; of an
+            added step the runtime's own word.
         kernel: what the runtime calls that which ran.
         block: the part of the network that it is in; None where the names do not tell, and for added steps.
         macs: multiply-adds of all operators that it runs; None where they cannot be told.
@@ -66,7 +67,8 @@ class Profile:
         method: what took the times, for example "LiteRT's profiler".
         runs: that were profiled in each launch.
         profiled_s: for each launch, the median of a whole inference under the profiler.
-        plain_s: the same without it, in the same process; empty where that was not measured.
+        steps_s: for each launch, the median of what the steps of a run add up to.
+        plain_s: a whole inference without the profiler, in the same process; empty where that was not measured.
         ops: in the order in which they ran.
         caveats: what a reader must know.
     """
@@ -90,6 +92,7 @@ class Profile:
     method: str
     runs: int
     profiled_s: tuple[float, ...]
+    steps_s: tuple[float, ...]
     plain_s: tuple[float, ...]
     ops: tuple[OpTime, ...]
     caveats: tuple[str, ...] = field(default=())
@@ -103,6 +106,17 @@ class Profile:
     def ops_s(self) -> float:
         """What the ops add up to."""
         return sum(op.time_s for op in self.ops)
+
+    @property
+    def outside_share(self) -> float:
+        """Of an inference, what is in no step: the runtime's own work, and what its clock cuts off."""
+        return max(0.0, 1 - statistics.median(self.steps_s) / self.inference_s) if self.inference_s > 0 else 0.0
+
+    @property
+    def interrupted_share(self) -> float:
+        """Of what the steps of a run add up to, what their own medians leave out: time in which others ran."""
+        whole = statistics.median(self.steps_s)
+        return max(0.0, 1 - self.ops_s / whole) if whole > 0 else 0.0
 
     @property
     def overhead(self) -> float | None:
@@ -145,7 +159,8 @@ def by_block(profile: Profile) -> list[Share]:
     """The blocks of the network in the order in which they run; empty where the names tell of none."""
     if all(op.block is None for op in profile.ops):
         return []
-    return _shares(profile, (op.block or (OTHER if op.name else ADDED) for op in profile.ops))
+    shares = _shares(profile, (op.block or (OTHER if op.name else ADDED) for op in profile.ops))
+    return sorted(shares, key=lambda share: share.name in (OTHER, ADDED))
 
 
 def _shares(profile: Profile, keys: Iterable[str]) -> list[Share]:
@@ -209,7 +224,7 @@ def read_profile(path: Path) -> Profile:
         profile = decode(Profile, document)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is not a profile of edgeeff: {error}", "make it again: edgeeff profile") from error
-    if not profile.profiled_s or any(not op.times_s for op in profile.ops):
+    if not profile.profiled_s or not profile.steps_s or any(not op.times_s for op in profile.ops):
         raise UsageError(f"{path} holds no times", "make it again: edgeeff profile")
     return profile
 

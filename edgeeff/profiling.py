@@ -7,6 +7,7 @@ name, and what is left by its type, in order. An operator that has no step of it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,8 @@ class StepTimes:
 
     Args:
         profiled_s: the median of a whole inference under the profiler.
+        steps_s: the median, over the runs, of what the steps of a run add up to. On a machine that is not quiet that
+            is more than the steps' own medians add up to: each run is interrupted somewhere else.
         plain_s: without it; None where that was not measured.
         error: why there are no steps.
     """
@@ -46,6 +49,7 @@ class StepTimes:
     steps: tuple[Step, ...] = ()
     runs: int = 0
     profiled_s: float = 0.0
+    steps_s: float = 0.0
     plain_s: float | None = None
     runtime_version: str | None = None
     method: str = ""
@@ -66,20 +70,35 @@ def join(operators: Sequence[Operator], launches: Sequence[Sequence[Step]]) -> t
     """The steps of several launches with what the file says of them.
 
     Args:
-        launches: the steps of each launch; all have the same ones in the same order.
+        launches: the steps of each launch.
 
     Raises:
-        ValueError: they do not.
+        ValueError: the launches ran different steps.
     """
-    steps = launches[0]
+    rows = _rows(operators, launches[0])
+    times = {key: [row.step.time_s] for key, row in rows.items()}
     for other in launches[1:]:
-        if [step.kernel for step in other] != [step.kernel for step in steps]:
+        again = _rows(operators, other)
+        if again.keys() != rows.keys():
             raise ValueError("two launches ran different steps")
-    rows = [_Row(step, main) for step, main in zip(steps, match(operators, steps), strict=True)]
-    for op, row in _fused(operators, rows).items():
+        for key, row in again.items():
+            times[key].append(row.step.time_s)
+    for op, row in _fused(operators, list(rows.values())).items():
         row.fused.append(op)
-    times = [tuple(launch[i].time_s for launch in launches) for i in range(len(steps))]
-    return tuple(_op_time(operators, row, times_s) for row, times_s in zip(rows, times, strict=True))
+    return tuple(_op_time(operators, row, tuple(times[key])) for key, row in rows.items())
+
+
+def _rows(operators: Sequence[Operator], steps: Sequence[Step]) -> dict[tuple[int | None, str, int], _Row]:
+    """The steps by what they run, their kernel, and which of several such they are.
+
+    Not by their place: onnxruntime may order two launches' steps in two ways.
+    """
+    rows: dict[tuple[int | None, str, int], _Row] = {}
+    seen: Counter[tuple[int | None, str]] = Counter()
+    for step, main in zip(steps, match(operators, steps), strict=True):
+        rows[main, step.kernel, seen[main, step.kernel]] = _Row(step, main)
+        seen[main, step.kernel] += 1
+    return rows
 
 
 def match(operators: Sequence[Operator], steps: Sequence[Step]) -> list[int | None]:
@@ -183,12 +202,13 @@ def _op_time(operators: Sequence[Operator], row: _Row, times_s: tuple[float, ...
         return OpTime("", row.step.kernel, row.step.kernel, None, 0, (), None, times_s)
     main = operators[row.main]
     parts = [main, *(operators[i] for i in sorted(row.fused))]
+    ordered = [operators[i] for i in sorted([row.main, *row.fused])]
     counts = [part.macs for part in parts]
     # A convolution that ran with its activation is a convolution, whichever of the two gave the name.
     head = max(parts, key=lambda part: part.macs or 0) if not main.macs else main
     return OpTime(
         name=head.name,
-        kind=head.kind,
+        kind=head.kind if head.macs else "+".join(dict.fromkeys(part.kind for part in ordered)),
         kernel=row.step.kernel,
         block=block_of(head.name),
         macs=None if None in counts else sum(count or 0 for count in counts),

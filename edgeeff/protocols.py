@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgeeff.commands import Command, Output, Request
     from edgeeff.costs import Costs
     from edgeeff.graph import Graph
+    from edgeeff.profiling import StepTimes
     from edgeeff.values import (
         BuildConvention,
         Connected,
@@ -191,6 +192,29 @@ class Session(Protocol):
         Raises:
             UsageError: the inputs do not fit, or an op fails.
         """
+
+
+@runtime_checkable
+class InstalledProfiler(Protocol):
+    """A profiler that is on a device: makes the command of a launch, and reads what it gave."""
+
+    def command(self, request: Request) -> Command:
+        """What is run for one launch."""
+
+    def parse(self, output: Output) -> StepTimes:
+        """How long each step took. A run that failed, or whose output makes no sense, has an error."""
+
+
+@runtime_checkable
+class Profiler(Protocol):
+    """A runner that can also tell how long each op of a file takes."""
+
+    @property
+    def name(self) -> str:
+        """The runner's."""
+
+    def install_profiler(self, device: Device, file: Path | None) -> InstalledProfiler:
+        """Brings it onto the device; see `Runner.install`."""
 
 
 @runtime_checkable

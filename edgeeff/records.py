@@ -20,6 +20,7 @@ CURES = {
     "shape": "give its shape: --input-shape NAME=1x3x224x224",
     "runtime_missing": "install it on the device, or take another with --runtime",
     "accelerator": "take one that the device has with --accelerator",
+    "profiler": "install ai-edge-litert 2.2 or later there",
 }
 """What cures the runner's errors, by their code."""
 
@@ -61,10 +62,15 @@ def on_cpus(cpus: Sequence[int] | None, argv: tuple[str, ...]) -> tuple[str, ...
 
 def parse(output: Output) -> Launch:
     """A launch from the records; whatever is wrong with them is the launch's error."""
+    return _launch(read_records(output.lines), output.failure)
+
+
+def read_records(lines: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The records by their kind; of two of a kind the last."""
     records: dict[str, dict[str, Any]] = {}
-    for line in output.lines:
+    for line in lines:
         records |= _record(line)
-    return _launch(records, output.failure)
+    return records
 
 
 def _record(line: str) -> dict[str, dict[str, Any]]:
@@ -82,7 +88,9 @@ def _refuse(constant: str) -> None:
 
 def _launch(records: Mapping[str, dict[str, Any]], failure: MeasurementError | None) -> Launch:
     loaded, samples = records.get("loaded", {}), records.get("samples", {})
-    error = _why(records, failure)
+    error = why(records, failure)
+    if error is None and not samples.get("samples_ns"):
+        error = "the runner gave no samples"
     if error is not None:
         samples = {"samples_ns": []}
     try:
@@ -91,14 +99,14 @@ def _launch(records: Mapping[str, dict[str, Any]], failure: MeasurementError | N
         return failed(f"the runner's records make no sense: {fault}")
 
 
-def _why(records: Mapping[str, dict[str, Any]], failure: MeasurementError | None) -> str | None:
-    """Why a launch gave no samples, in one line; None where it gave some."""
+def why(records: Mapping[str, dict[str, Any]], failure: MeasurementError | None) -> str | None:
+    """Why a launch failed, in one line; None where it did not."""
     if "error" in records:
         code, message = (str(records["error"].get(key)) for key in ("code", "message"))
         return one_line(f"{message}; {CURES[code]}" if code in CURES else f"{code}: {message}")
     if failure is not None:
         return why_failed(failure, "while the model ran" if "loaded" in records else "while the model was loaded")
-    return None if records.get("samples", {}).get("samples_ns") else "the runner gave no samples"
+    return None
 
 
 def failed(error: str, samples_ns: Sequence[int] = ()) -> Launch:

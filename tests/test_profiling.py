@@ -100,6 +100,12 @@ def test_nodes_without_names_are_matched_by_type() -> None:
     assert match(operators, steps) == [0, 2]
 
 
+def test_the_order_of_steps_may_differ_between_launches() -> None:
+    one = [step("Conv", "Conv", name="stem_nchwc", time_s=1.0), step("Conv", "Conv", name="b.1.project", time_s=2.0)]
+    ops = join(ONNX, [one, one[::-1]])
+    assert [(o.name, o.times_s) for o in ops] == [("stem.linear", (1.0, 1.0)), ("b.1.project", (2.0, 2.0))]
+
+
 def test_launches_with_other_steps_are_refused() -> None:
     with pytest.raises(ValueError, match="different steps"):
         join(TFLITE, [[step("Add", "ADD")], [step("Mean", "MEAN")]])
@@ -133,7 +139,7 @@ def profile(**changes: object) -> Profile:
     )
     whole = Profile(
         "a1", "m.tflite", "0" * 64, 10, "tflite", "fp32", None, None, 400, "litert", "2.3", 1, "cpu", device, "0.1",
-        1.7e9, "LiteRT's profiler", 30, (9e-3, 9e-3, 9e-3), (8e-3, 9e-3, 8e-3), ops,
+        1.7e9, "LiteRT's profiler", 30, (9e-3, 9e-3, 9e-3), (8.5e-3, 8.5e-3, 8.5e-3), (8e-3, 9e-3, 8e-3), ops,
     )  # fmt: skip
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -156,6 +162,12 @@ def test_shares_add_up() -> None:
 def test_overhead_is_unknown_where_it_was_not_measured() -> None:
     assert profile().overhead == pytest.approx(0.125)
     assert profile(plain_s=()).overhead is None
+
+
+def test_what_is_outside_of_the_ops_is_told_from_what_others_took() -> None:
+    """9 ms an inference, of which the steps of a run add up to 8.5 ms, and their medians to 8 ms."""
+    assert profile().outside_share == pytest.approx(0.5 / 9)
+    assert profile().interrupted_share == pytest.approx(0.5 / 8.5)
 
 
 def test_a_profile_survives_the_disk(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import sys
 
 from ._facts import RunnerError
 from ._measure import launch
+from ._profile import profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MODES = {"launch": launch}
+MODES = {"launch": launch, "profile": profile}
 
 
 def main() -> int:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 
 def load_litert(spec: Facts) -> Loaded:
+    interpreter, version, baseline = open_litert(spec)
+    facts = dict(litert_delegation(interpreter), runtime_version=version, baseline_memory_bytes=baseline)
+    return Loaded(interpreter.invoke, lambda: outputs_of(interpreter), facts)
+
+
+def open_litert(spec: Facts) -> tuple[Any, str, int | None]:
+    """An interpreter with its inputs filled, the runtime's version, and this process's memory before it."""
     module, version = first_installed("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
     import numpy as np
 
@@ -28,8 +35,7 @@ def load_litert(spec: Facts) -> Loaded:
     for tensor in interpreter.get_input_details():
         dtype, (scale, zero) = np.dtype(tensor["dtype"]), tensor["quantization"]
         interpreter.set_tensor(tensor["index"], fill(rng, tensor["name"], dtype, tensor["shape"].tolist(), scale, zero))
-    facts = dict(litert_delegation(interpreter), runtime_version=version, baseline_memory_bytes=baseline)
-    return Loaded(interpreter.invoke, lambda: outputs_of(interpreter), facts)
+    return interpreter, version, baseline
 
 
 def outputs_of(interpreter: Any) -> list[tuple[str, Any, float, int]]:

@@ -8,6 +8,7 @@ from ._loaded import Loaded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ._facts import Facts
@@ -16,6 +17,18 @@ NUMPY_TYPES = {"float": "float32", "double": "float64"}  # where onnxruntime's n
 
 
 def load_onnxruntime(spec: Facts) -> Loaded:
+    session, binding, about = open_onnxruntime(spec)
+    run, names = session.run_with_iobinding, [tensor.name for tensor in session.get_outputs()]
+    facts = dict(onnxruntime_delegation(session), **about)
+    return Loaded(lambda: run(binding), lambda: outputs_of(binding, names), facts)
+
+
+def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda options: None) -> tuple[Any, Any, Facts]:
+    """A session, its inputs and outputs bound, and the runtime's version and this process's memory before it.
+
+    Args:
+        configure: sets further options.
+    """
     onnxruntime, version = first_installed("onnxruntime")
     import numpy as np
 
@@ -25,6 +38,7 @@ def load_onnxruntime(spec: Facts) -> Loaded:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    configure(options)
     session = onnxruntime.InferenceSession(spec["model"], options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(spec["seed"])
     binding = session.io_binding()
@@ -38,9 +52,7 @@ def load_onnxruntime(spec: Facts) -> Loaded:
         binding.bind_ortvalue_input(tensor.name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
     for tensor in session.get_outputs():
         binding.bind_output(tensor.name)
-    facts = dict(onnxruntime_delegation(session), runtime_version=version, baseline_memory_bytes=baseline)
-    run, names = session.run_with_iobinding, [tensor.name for tensor in session.get_outputs()]
-    return Loaded(lambda: run(binding), lambda: outputs_of(binding, names), facts)
+    return session, binding, {"runtime_version": version, "baseline_memory_bytes": baseline}
 
 
 def outputs_of(binding: Any, names: list[str]) -> list[tuple[str, Any, float, int]]:

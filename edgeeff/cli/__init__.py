@@ -23,6 +23,7 @@ COMMANDS = {
     "variants": "List the networks: coefficients, parameters, multiply-adds, accuracy.",
     "convert": "Write a network as ONNX or TFLite, and prove that the file computes the same.",
     "bench": "Time model files on a device.",
+    "profile": "Time each op of a file: where the time goes.",
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
     "report": "Show where each file stands against the MnasNet objective.",
 }
