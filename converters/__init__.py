@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
+    from edgeeff.graph import Graph
+    from edgeeff.protocols import Array
 
     from ._trace import Trace
 
@@ -45,6 +47,25 @@ def on_held_out(network: Network, calibration: Calibration) -> Network:
     images = calibration.held_out
     label = f"{len(images)} held-out images of {calibration.source}"
     return replace(network, inputs=(images,), outputs=tuple(outputs(network.graph, images)), inputs_label=label)
+
+
+def trace_shapes(module: torch.nn.Module, shape: Sequence[int], *, name: str) -> Graph:
+    """The simplified graph of a network on the meta device, without its weights; see `_trace.trace_shapes`."""
+    from ._passes import simplify
+    from ._trace import trace_shapes as run
+
+    return simplify(run(module, shape, name=name))
+
+
+def quantize_for_timing(graph: Graph, image: Array) -> Graph:
+    """Everything in int8 that can be, with the ranges of one image: for latency alone, which does not depend on them.
+
+    Args:
+        image: (1, channels, height, width).
+    """
+    from ._timing import quantize_roughly
+
+    return quantize_roughly(graph, image)
 
 
 def quantize(

@@ -25,6 +25,7 @@ COMMANDS = {
     "bench": "Time model files on a device.",
     "profile": "Time each op of a file: where the time goes.",
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
+    "predict": "Estimate what a network would take on a device, by a model fitted there.",
     "report": "Show where each file stands against the MnasNet objective.",
 }
 

@@ -1,0 +1,201 @@
+"""`edgeeff predict`: what a network would take on a device, by a model of its latency."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeeff import __version__, registry
+from edgeeff.cli._scaling import ScalingOptions, scaling_options
+from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.errors import MeasurementError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from edgeeff.graph import Graph
+    from edgeeff.latency_model import Setting, Stored
+    from edgeeff.probes import Probe
+    from edgeeff.protocols import Device, ModelFamily
+    from edgeeff.values import Measurement, Variant
+
+PRECISIONS = ("fp32", "int8")
+
+
+@click.command("predict", short_help="Estimate a network's latency, by a model fitted to a few measured ones.")
+@click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
+@click.option("--fit", is_flag=True, help="Measure some networks on the device and fit the model; takes minutes.")
+@click.option("--base", "bases", multiple=True, help="Whose scalings --fit measures. Default: b0 and lite0.")
+@click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
+@click.option("--serial", help="The address of the device, where several fit.")
+@click.option("--format", "formats", multiple=True, default=["tflite"], show_default=True, help="tflite, onnx.")
+@click.option("--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, int8.")
+@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
+@click.option("--seconds", type=float, default=200.0, show_default=True, help="Of measuring, for --fit.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    default=Path("latency-models"),
+    show_default=True,
+    help="Where models are kept, with the raw samples that they were fitted to.",
+)
+@scaling_options
+@json_option
+def predict(
+    variants: Sequence[str],
+    fit: bool,
+    bases: Sequence[str],
+    device_name: str,
+    serial: str | None,
+    formats: Sequence[str],
+    precisions: Sequence[str],
+    threads: int,
+    seconds: float,
+    models: Path,
+    scaling: ScalingOptions,
+    as_json: bool,
+) -> None:
+    """Estimate what networks would take on a device, without measuring them.
+
+    The estimate comes from a model of the device, which --fit makes: it measures twelve scalings of b0 and lite0 with
+    random weights (latency does not depend on weights). Networks outside of what was measured are refused.
+    """
+    from edgeeff.targets import resolve
+
+    if not variants and not fit:
+        raise UsageError("say what to predict: --variant NAME; or --fit a model of the device")
+    if bases and not fit:
+        raise UsageError("--base goes with --fit")
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 200")
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise unknown_name("precision of a latency model", precision, PRECISIONS)
+    (target,) = resolve(device_name, serial=serial)
+    with registry.transport(target.connected.transport).open(target) as device:
+        settings = list(_settings(device, formats, precisions, threads))
+        stored = _fit(device, settings, bases, seconds, models) if fit else _load(device, settings, models)
+    _show(stored, list(_costs(variants, scaling)), as_json)
+
+
+def _settings(device: Device, formats: Sequence[str], precisions: Sequence[str], threads: int) -> Iterator[Setting]:
+    """Each format and precision in the runtime that the device prefers for it."""
+    from edgeeff.cases import usual_runner
+    from edgeeff.latency_model import Setting
+
+    for format_name in dict.fromkeys(formats):
+        registry.converter(format_name)
+        runtime = usual_runner(format_name, device.profile).name
+        for precision in dict.fromkeys(precisions):
+            yield Setting(format_name, precision, runtime, threads)
+
+
+def _load(device: Device, settings: Sequence[Setting], models: Path) -> list[Stored]:
+    from edgeeff import latency_model
+
+    info = device.info()
+    return [latency_model.load(models, info, setting) for setting in settings]
+
+
+def _fit(
+    device: Device, settings: Sequence[Setting], bases: Sequence[str], seconds: float, models: Path
+) -> list[Stored]:
+    """Writes and times the probes, fits a model for each setting, and keeps it."""
+    from edgeeff import latency_model, probes
+
+    with tempfile.TemporaryDirectory(prefix="edgeeff-probes-") as folder:
+        written = list(_write(bases or probes.BASES, settings, Path(folder)))
+        files = [path for probe in written for path in probe.files.values()]
+        measured = _measure(device, files, settings[0].threads, seconds, models / "raw")
+    stored = []
+    for setting in settings:
+        made = _fitted(setting, written, measured)
+        stored.append(made)
+        say(f"wrote {latency_model.save(made, models)}")
+    return stored
+
+
+def _write(bases: Sequence[str], settings: Sequence[Setting], folder: Path) -> Iterator[Probe]:
+    from edgeeff import probes
+    from edgeeff.cli.convert import find_variant
+    from edgeeff.converters import quantize_for_timing, trace
+    from edgeeff.networks import from_variant
+    from edgeeff.weights import load
+
+    converters = [registry.converter(name) for name in dict.fromkeys(setting.format for setting in settings)]
+    precisions = list(dict.fromkeys(setting.precision for setting in settings))
+    for name in dict.fromkeys(bases):
+        base, family = find_variant(name)
+        for variant in probes.scaled(base, family):
+            say(f"writing {variant.name}")
+            network = from_variant(variant, family, load(variant, family, "random", classes=None, padding=None), trace)
+            yield probes.write(network, converters, precisions, folder, quantize_for_timing)
+
+
+def _measure(device: Device, files: Sequence[Path], threads: int, seconds: float, raw: Path) -> dict[str, Measurement]:
+    """The measurement of each file by its name; raw samples are kept."""
+    from edgeeff.cases import Wanted, build_cases
+    from edgeeff.harness import Policy, run_session
+    from edgeeff.store import Writer
+
+    # No target of precision: all files share the time, launch by launch, so that what disturbs them is shared too.
+    wanted = Wanted(secrets.token_hex(4), threads=(threads,), policy=Policy(seconds, precision_target=0.0))
+    measured = {}
+    say(f"timing {len(files)} files on {device.name} for up to {seconds:g} s")
+    with Writer(raw, wanted.session, __version__) as writer:
+        for done in run_session(build_cases(files, device, wanted), device, wanted.policy, random.Random(0)):
+            measured[Path(done.measurement.path).name] = done.measurement
+            writer.launch(done.measurement, done.launch)
+    return measured
+
+
+def _fitted(setting: Setting, probes: Sequence[Probe], measured: dict[str, Measurement]) -> Stored:
+    from edgeeff import latency_model, stats
+
+    samples, device, version = [], None, None
+    for probe in probes:
+        measurement = measured[probe.files[setting.format, setting.precision].name]
+        latency_s = stats.undisturbed_s(measurement)
+        if latency_s is None:
+            reason = measurement.launches[-1].error or "no samples"
+            raise MeasurementError(f"{probe.name} {setting} could not be timed: {reason}")
+        samples.append(latency_model.Sample(probe.name, probe.costs, latency_s))
+        device, version = measurement.device, measurement.launches[0].runtime_version
+    assert device is not None
+    return latency_model.Stored(device, setting, version, latency_model.fit(samples), time.time())
+
+
+def _costs(variants: Sequence[str], scaling: ScalingOptions) -> Iterator[tuple[Variant, dict[str, float]]]:
+    """Each network with what a latency model asks of it; nothing is computed or stored for it."""
+    from edgeeff.cli.convert import find_variant
+    from edgeeff.latency_model import costs
+
+    for name in dict.fromkeys(variants):
+        variant, family = scaling.apply(*find_variant(name))
+        yield variant, costs(shapes(variant, family))
+
+
+def shapes(variant: Variant, family: ModelFamily) -> Graph:
+    """The graph of a member of a family, without weights."""
+    from edgeeff.converters import trace_shapes
+    from edgeeff.errors import MissingExtraError
+
+    try:
+        module = family.build(variant, classes=1000, padding="same", bn_eps=1e-3)
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch", "building a network") from error
+    return trace_shapes(module, (1, 3, variant.resolution, variant.resolution), name=variant.name)
+
+
+def _show(stored: Sequence[Stored], networks: Sequence[tuple[Variant, dict[str, float]]], as_json: bool) -> None:
+    from edgeeff.report.prediction_table import prediction_json, prediction_text
+
+    if as_json:
+        print_json(prediction_json(stored, networks))
+    else:
+        click.echo(prediction_text(stored, networks), nl=False)
