@@ -6,7 +6,7 @@ import random
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,12 @@ from edgeeff.errors import MeasurementError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from edgeeff.graph import Graph
-    from edgeeff.latency_model import Setting, Stored
+    from edgeeff.latency_model import Costs, Setting, Stored
     from edgeeff.probes import Probe
     from edgeeff.protocols import Device, ModelFamily
     from edgeeff.values import Measurement, Variant
+
+    Member = tuple[Variant, ModelFamily]
 
 PRECISIONS = ("fp32", "int8")
 
@@ -30,13 +32,16 @@ PRECISIONS = ("fp32", "int8")
 @click.command("predict", short_help="Estimate a network's latency, by a model fitted to a few measured ones.")
 @click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
 @click.option("--fit", is_flag=True, help="Measure some networks on the device and fit the model; takes minutes.")
+@click.option("--verify", is_flag=True, help="Measure the variants too, and show how far the estimates are off.")
 @click.option("--base", "bases", multiple=True, help="Whose scalings --fit measures. Default: b0 and lite0.")
 @click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--format", "formats", multiple=True, default=["tflite"], show_default=True, help="tflite, onnx.")
 @click.option("--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, int8.")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
-@click.option("--seconds", type=float, default=200.0, show_default=True, help="Of measuring, for --fit.")
+@click.option(
+    "--seconds", type=float, default=200.0, show_default=True, help="Of measuring, for --fit and for --verify."
+)
 @click.option(
     "--models",
     type=click.Path(path_type=Path),
@@ -49,6 +54,7 @@ PRECISIONS = ("fp32", "int8")
 def predict(
     variants: Sequence[str],
     fit: bool,
+    verify: bool,
     bases: Sequence[str],
     device_name: str,
     serial: str | None,
@@ -65,10 +71,14 @@ def predict(
     The estimate comes from a model of the device, which --fit makes: it measures twelve scalings of b0 and lite0 with
     random weights (latency does not depend on weights). Networks outside of what was measured are refused.
     """
+    from edgeeff.cli.convert import find_variant
+    from edgeeff.latency_model import costs
     from edgeeff.targets import resolve
 
     if not variants and not fit:
         raise UsageError("say what to predict: --variant NAME; or --fit a model of the device")
+    if verify and not variants:
+        raise UsageError("--verify needs the networks to measure: --variant NAME")
     if bases and not fit:
         raise UsageError("--base goes with --fit")
     if not 0 < seconds < float("inf"):
@@ -80,7 +90,9 @@ def predict(
     with registry.transport(target.connected.transport).open(target) as device:
         settings = list(_settings(device, formats, precisions, threads))
         stored = _fit(device, settings, bases, seconds, models) if fit else _load(device, settings, models)
-    _show(stored, list(_costs(variants, scaling)), as_json)
+        networks = [scaling.apply(*find_variant(name)) for name in dict.fromkeys(variants)]
+        measured = _verify(device, settings, networks, seconds, models) if verify else {}
+    _show(stored, [(variant, costs(shapes(variant, family))) for variant, family in networks], measured, as_json)
 
 
 def _settings(device: Device, formats: Sequence[str], precisions: Sequence[str], threads: int) -> Iterator[Setting]:
@@ -107,11 +119,11 @@ def _fit(
 ) -> list[Stored]:
     """Writes and times the probes, fits a model for each setting, and keeps it."""
     from edgeeff import latency_model, probes
+    from edgeeff.cli.convert import find_variant
 
-    with tempfile.TemporaryDirectory(prefix="edgeeff-probes-") as folder:
-        written = list(_write(bases or probes.BASES, settings, Path(folder)))
-        files = [path for probe in written for path in probe.files.values()]
-        measured = _measure(device, files, settings[0].threads, seconds, models / "raw")
+    found = [find_variant(name) for name in dict.fromkeys(bases or probes.BASES)]
+    networks = [(variant, family) for base, family in found for variant in probes.scaled(base, family)]
+    written, measured = _timed(device, settings, networks, seconds, models)
     stored = []
     for setting in settings:
         made = _fitted(setting, written, measured)
@@ -120,21 +132,36 @@ def _fit(
     return stored
 
 
-def _write(bases: Sequence[str], settings: Sequence[Setting], folder: Path) -> Iterator[Probe]:
+def _verify(
+    device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
+) -> dict[tuple[str, Setting], float]:
+    """What the networks really take, measured as the model's own were: seconds by variant and setting."""
+    written, measured = _timed(device, settings, networks, seconds, models)
+    return {(probe.name, setting): _latency_s(probe, setting, measured) for probe in written for setting in settings}
+
+
+def _timed(
+    device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
+) -> tuple[list[Probe], dict[str, Measurement]]:
+    """The networks' files, written and timed, then removed; raw samples stay."""
+    with tempfile.TemporaryDirectory(prefix="edgeeff-probes-") as folder:
+        written = list(_write(networks, settings, Path(folder)))
+        files = [path for probe in written for path in probe.files.values()]
+        return written, _measure(device, files, settings[0].threads, seconds, models / "raw")
+
+
+def _write(networks: Sequence[Member], settings: Sequence[Setting], folder: Path) -> Iterator[Probe]:
     from edgeeff import probes
-    from edgeeff.cli.convert import find_variant
     from edgeeff.converters import quantize_for_timing, trace
     from edgeeff.networks import from_variant
     from edgeeff.weights import load
 
     converters = [registry.converter(name) for name in dict.fromkeys(setting.format for setting in settings)]
     precisions = list(dict.fromkeys(setting.precision for setting in settings))
-    for name in dict.fromkeys(bases):
-        base, family = find_variant(name)
-        for variant in probes.scaled(base, family):
-            say(f"writing {variant.name}")
-            network = from_variant(variant, family, load(variant, family, "random", classes=None, padding=None), trace)
-            yield probes.write(network, converters, precisions, folder, quantize_for_timing)
+    for variant, family in networks:
+        say(f"writing {variant.name}")
+        network = from_variant(variant, family, load(variant, family, "random", classes=None, padding=None), trace)
+        yield probes.write(network, converters, precisions, folder, quantize_for_timing)
 
 
 def _measure(device: Device, files: Sequence[Path], threads: int, seconds: float, raw: Path) -> dict[str, Measurement]:
@@ -155,29 +182,23 @@ def _measure(device: Device, files: Sequence[Path], threads: int, seconds: float
 
 
 def _fitted(setting: Setting, probes: Sequence[Probe], measured: dict[str, Measurement]) -> Stored:
-    from edgeeff import latency_model, stats
+    from edgeeff import latency_model
 
-    samples, device, version = [], None, None
-    for probe in probes:
-        measurement = measured[probe.files[setting.format, setting.precision].name]
-        latency_s = stats.undisturbed_s(measurement)
-        if latency_s is None:
-            reason = measurement.launches[-1].error or "no samples"
-            raise MeasurementError(f"{probe.name} {setting} could not be timed: {reason}")
-        samples.append(latency_model.Sample(probe.name, probe.costs, latency_s))
-        device, version = measurement.device, measurement.launches[0].runtime_version
-    assert device is not None
-    return latency_model.Stored(device, setting, version, latency_model.fit(samples), time.time())
+    samples = [latency_model.Sample(p.name, p.costs, _latency_s(p, setting, measured)) for p in probes]
+    last = measured[probes[-1].files[setting.format, setting.precision].name]
+    version = last.launches[0].runtime_version
+    return latency_model.Stored(last.device, setting, version, latency_model.fit(samples), time.time())
 
 
-def _costs(variants: Sequence[str], scaling: ScalingOptions) -> Iterator[tuple[Variant, dict[str, float]]]:
-    """Each network with what a latency model asks of it; nothing is computed or stored for it."""
-    from edgeeff.cli.convert import find_variant
-    from edgeeff.latency_model import costs
+def _latency_s(probe: Probe, setting: Setting, measured: dict[str, Measurement]) -> float:
+    from edgeeff import stats
 
-    for name in dict.fromkeys(variants):
-        variant, family = scaling.apply(*find_variant(name))
-        yield variant, costs(shapes(variant, family))
+    measurement = measured[probe.files[setting.format, setting.precision].name]
+    latency_s = stats.undisturbed_s(measurement)
+    if latency_s is None:
+        reason = measurement.launches[-1].error or "no samples"
+        raise MeasurementError(f"{probe.name} {setting} could not be timed: {reason}")
+    return latency_s
 
 
 def shapes(variant: Variant, family: ModelFamily) -> Graph:
@@ -192,10 +213,15 @@ def shapes(variant: Variant, family: ModelFamily) -> Graph:
     return trace_shapes(module, (1, 3, variant.resolution, variant.resolution), name=variant.name)
 
 
-def _show(stored: Sequence[Stored], networks: Sequence[tuple[Variant, dict[str, float]]], as_json: bool) -> None:
+def _show(
+    stored: Sequence[Stored],
+    networks: Sequence[tuple[Variant, Costs]],
+    measured: Mapping[tuple[str, Setting], float],
+    as_json: bool,
+) -> None:
     from edgeeff.report.prediction_table import prediction_json, prediction_text
 
     if as_json:
-        print_json(prediction_json(stored, networks))
+        print_json(prediction_json(stored, networks, measured))
     else:
-        click.echo(prediction_text(stored, networks), nl=False)
+        click.echo(prediction_text(stored, networks, measured), nl=False)

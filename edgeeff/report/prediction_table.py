@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgeeff.latency_model import Costs, Estimate, Setting, Stored
@@ -12,24 +13,39 @@ from edgeeff.report._table import Column, Table
 from edgeeff.values import Variant
 
 Networks = Sequence[tuple[Variant, Costs]]
+Measured = Mapping[tuple[str, Setting], float]
+"""Seconds by the variant's name and the setting; empty where nothing was measured."""
 
 
-def prediction_text(stored: Sequence[Stored], networks: Networks) -> str:
+def prediction_text(stored: Sequence[Stored], networks: Networks, measured: Measured) -> str:
     """The estimates, then how far each model was off; ends in a line break."""
     parts = []
     if networks:
         names = ("variant", "format", "precision", "runtime")
-        numbers = ("threads", "estimate, ms", "usual error, %")
+        numbers = ("threads", "estimate, ms", "usual error, %", *(("measured, ms", "error, %") if measured else ()))
         columns = [*map(Column, names), *(Column(name, "decimal") for name in numbers)]
-        rows = [_cells(*estimate) for estimate in _estimates(stored, networks)]
+        rows = [_cells(*estimate, measured) for estimate in _estimates(stored, networks)]
         parts.append(_table.text(Table(columns, rows)))
+    if measured:
+        errors = [
+            abs(_error(found, measured[variant.name, setting]))
+            for variant, setting, found in _estimates(stored, networks)
+        ]
+        off = f"{statistics.median(errors) * 100:.1f} % (median) and {max(errors) * 100:.1f} % at the worst"
+        parts.append(f"Measured now, the estimates are off by {off}.\n")
     parts.append("".join(f"{line}\n" for line in _models(stored)))
     return "\n".join(parts)
 
 
-def _cells(variant: Variant, setting: Setting, found: Estimate) -> list[str]:
+def _cells(variant: Variant, setting: Setting, found: Estimate, measured: Measured) -> list[str]:
     names = [variant.name, setting.format, setting.precision, setting.runtime, str(setting.threads)]
-    return [*names, significant(found.latency_s * 1e3), f"{found.error * 100:.1f}"]
+    cells = [*names, significant(found.latency_s * 1e3), f"{found.error * 100:.1f}"]
+    seconds = measured.get((variant.name, setting))
+    return cells if seconds is None else [*cells, significant(seconds * 1e3), f"{_error(found, seconds) * 100:+.1f}"]
+
+
+def _error(found: Estimate, seconds: float) -> float:
+    return found.latency_s / seconds - 1
 
 
 def _estimates(stored: Sequence[Stored], networks: Networks) -> Iterator[tuple[Variant, Setting, Estimate]]:
@@ -52,7 +68,7 @@ def _models(stored: Sequence[Stored]) -> Iterator[str]:
     )
 
 
-def prediction_json(stored: Sequence[Stored], networks: Networks) -> dict[str, Any]:
+def prediction_json(stored: Sequence[Stored], networks: Networks, measured: Measured) -> dict[str, Any]:
     """The same for scripts, in seconds."""
     return {
         "estimates": [
@@ -65,6 +81,7 @@ def prediction_json(stored: Sequence[Stored], networks: Networks) -> dict[str, A
                 "latency_s": found.latency_s,
                 "provenance": "estimate",
                 "relative_error": {"median": found.error, "worst": found.worst},
+                "measured_s": measured.get((variant.name, setting)),
             }
             for variant, setting, found in _estimates(stored, networks)
         ],
