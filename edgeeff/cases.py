@@ -13,8 +13,9 @@ from edgeeff.errors import MissingExtraError, UsageError, unknown_name
 from edgeeff.files import sha256_of
 from edgeeff.harness import Policy
 from edgeeff.launch import Case
+from edgeeff.machines import ARM, is_arm, this_machine
 from edgeeff.protocols import Device, Runner, Runtime
-from edgeeff.values import DeviceInfo, DeviceProfile, FileSummary, Measurement
+from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, FileSummary, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
         tool_version=__version__,
         created_unix_s=time.time(),
         seed=wanted.seed,
-        context=_settings(wanted),
+        context=_settings(wanted) | _kernels(manifest, device),
     )
 
 
@@ -121,6 +122,18 @@ def _inspected(path: Path, format_name: str) -> FileSummary:
         return registry.converter(format_name).inspect(path)
     except MissingExtraError:
         return FileSummary(format_name, (), (), 0, {}, None, None, "unknown")
+
+
+def _kernels(manifest: Artifact | None, device: DeviceInfo) -> dict[str, str]:
+    """For whose kernels a file of integers was made, and whose the device has, as far as either is known."""
+    if manifest is None or manifest.machine is None:
+        return {}
+    found = {"made_for": manifest.machine}
+    if device.kind == "host":
+        found["kernels"] = this_machine().name
+    elif device.abi is not None and is_arm(device.abi):
+        found["kernels"] = ARM
+    return found
 
 
 def _settings(wanted: Wanted) -> dict[str, str]:

@@ -39,7 +39,7 @@ def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[C
         latency: the measurement's estimates, where they are at hand.
     """
     found: list[Caveat] = []
-    for check in (_failed, _fallback, _emulated):
+    for check in (_failed, _machine, _fallback, _emulated):
         found.extend(check(measurement))
     found.extend(_precision(measurement, latency or stats.latency(measurement)))
     for check in (_noise, _trend, _memory, _threads, _clock, _weights):
@@ -54,6 +54,16 @@ def _failed(m: Measurement) -> Iterator[Caveat]:
             "launches-failed",
             f"{len(errors)} of {len(m.launches)} launches failed: {errors[-1]}",
             "correct the cause and bench the file again",
+        )
+
+
+def _machine(m: Measurement) -> Iterator[Caveat]:
+    made_for, kernels = m.context.get("made_for"), m.context.get("kernels")
+    if made_for is not None and kernels is not None and made_for != kernels:
+        yield Caveat(
+            "other-machine",
+            f"the file's integers are made for {made_for}, and this is {kernels}: its speed or accuracy may be another",
+            f"edgeeff convert --for {kernels}",
         )
 
 

@@ -36,15 +36,17 @@ class Machine:
     pairs_saturate: bool
 
 
+ARM = "arm"
+HOST = "host"
+
 MACHINES: Mapping[str, Machine] = {
     machine.name: machine
     for machine in (
-        Machine("arm", unsigned=False, pairs_saturate=False),
+        Machine(ARM, unsigned=False, pairs_saturate=False),
         Machine("x86-avx2", unsigned=True, pairs_saturate=True),
         Machine("x86-vnni", unsigned=True, pairs_saturate=False),
     )
 }
-HOST = "host"
 
 
 def find_machine(name: str) -> Machine:
@@ -76,6 +78,11 @@ def this_machine() -> Machine:
 
 def machine_of(architecture: str, flags: set[str]) -> Machine:
     """The kind of machine of an architecture as `uname -m` calls it, with the flags of Linux's /proc/cpuinfo."""
-    if architecture.lower().startswith(("arm", "aarch64")):
-        return MACHINES["arm"]
+    if is_arm(architecture):
+        return MACHINES[ARM]
     return MACHINES["x86-vnni" if flags & {"avx512_vnni", "avx_vnni"} else "x86-avx2"]
+
+
+def is_arm(architecture: str) -> bool:
+    """By the name that `uname -m` or Android gives: aarch64, arm64, armv7l, arm64-v8a."""
+    return architecture.lower().startswith(("arm", "aarch64"))

@@ -93,6 +93,7 @@ CASES = {
     "launches-failed": replace(GOOD, launches=(*GOOD.launches, Launch(8, (), 1008.0, error="killed by SIGSEGV"))),
     "fallback": each(lambda one: replace(one, delegated_ops=59, partitions=2)),
     "emulated": replace(GOOD, device=replace(DEVICE, emulated=True)),
+    "other-machine": replace(GOOD, context={"made_for": "arm", "kernels": "x86-vnni"}),
     "few-launches": replace(GOOD, launches=GOOD.launches[:5]),
     "imprecise": replace(GOOD, context={"precision_target": "0.0001"}),
     "trend": replace(
@@ -192,3 +193,25 @@ def test_json_has_base_units_and_the_names_that_scripts_read() -> None:
     assert first["peak_memory_bytes"] == 95_400_000
     assert [w["code"] for w in first["warnings"]] == ["launches-failed"]
     assert failed["latency_s"] == dict.fromkeys(("median", "low", "high", "level", "p90", "spread"))
+
+
+def test_integers_that_are_slower_than_float_beside_them_do_not_pay():
+    slow = replace(
+        GOOD,
+        precision="int8",
+        launches=tuple(launch(i, 13_700_000 + 1000 * d) for i, d in enumerate(SPREAD)),
+    )
+    assert "int8 does not pay here: 1.37 times the latency of fp32" in bench_text([GOOD, slow])
+    first, second = bench_json([GOOD, slow])["measurements"]
+    assert first["warnings"] == []
+    assert [warning["code"] for warning in second["warnings"]] == ["no-gain"]
+    fast = replace(GOOD, precision="int8", launches=tuple(launch(i, 5_000_000) for i in range(8)))
+    assert "does not pay" not in bench_text([GOOD, fast])
+
+
+@pytest.mark.parametrize("change", [{"variant": "b0"}, {"threads": 2}, {"runtime": "other"}, {"weights": "y"}])
+def test_only_float_files_of_the_same_network_run_alike_are_beside_it(change):
+    slow = replace(GOOD, precision="int8", launches=tuple(launch(i, 13_700_000) for i in range(8)))
+    assert "does not pay" not in bench_text([replace(GOOD, **change), slow])
+    few = replace(slow, launches=slow.launches[:3])
+    assert "does not pay" not in bench_text([GOOD, few])

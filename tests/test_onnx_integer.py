@@ -14,9 +14,11 @@ from torch import nn
 from edgeeff import parity, registry
 from edgeeff.artifacts import read_manifest
 from edgeeff.calibration import Calibration
+from edgeeff.cases import Wanted, build_cases
 from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
+from edgeeff.devices.host import HostDevice
 from edgeeff.errors import ConversionError
 from edgeeff.integers import IntegerForm
 from edgeeff.machines import MACHINES, find_machine, machine_of, this_machine
@@ -225,6 +227,10 @@ def test_a_file_says_for_which_machine_it_is(network, images, machine, tmp_path)
     assert metadata["machine"] == machine.name
     assert any("checked on" in note for note in made.notes) == (machine != this_machine())
     assert portable.machine is None
+    cases = build_cases([made.path, portable.path], HostDevice(), Wanted("0a"))
+    contexts = [case.measurement.context for case in cases]
+    assert (contexts[0]["made_for"], contexts[0]["kernels"]) == (machine.name, this_machine().name)
+    assert "made_for" not in contexts[1]
     # Both formats come of one quantisation, unless one of them must leave room for sums of pairs.
     assert len(calls) == (2 if machine.pairs_saturate else 1)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeeff import checks, stats
 from edgeeff.codec import encode
+from edgeeff.pays import no_gain
 from edgeeff.report._numbers import significant, with_interval
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Launch, Measurement
@@ -40,7 +41,8 @@ def bench_text(measurements: Sequence[Measurement]) -> str:
 
 def bench_json(measurements: Iterable[Measurement]) -> dict[str, Any]:
     """The same and more, in base units; null is unknown. Raw samples are in the results file."""
-    return {"measurements": [_document(m) for m in measurements]}
+    every = list(measurements)
+    return {"measurements": [_document(m, every) for m in every]}
 
 
 def _cells(m: Measurement) -> list[str]:
@@ -102,7 +104,7 @@ def _warnings(measurements: Sequence[Measurement]) -> Iterable[str]:
     """For each kind of caveat: what it is in which rows, then its remedy."""
     found: dict[tuple[str, str], dict[str, list[int]]] = {}
     for number, measurement in enumerate(measurements, 1):
-        for caveat in checks.caveats(measurement):
+        for caveat in (*checks.caveats(measurement), *no_gain(measurement, measurements)):
             messages = found.setdefault((caveat.code, caveat.remedy), {})
             messages.setdefault(caveat.message, []).append(number)
     for (_, remedy), messages in found.items():
@@ -113,7 +115,7 @@ def _warnings(measurements: Sequence[Measurement]) -> Iterable[str]:
         yield f"  {remedy}"
 
 
-def _document(m: Measurement) -> dict[str, Any]:
+def _document(m: Measurement, every: Sequence[Measurement]) -> dict[str, Any]:
     latency, launch = stats.latency(m), _last(m)
     interval = latency.interval
     return {
@@ -152,5 +154,5 @@ def _document(m: Measurement) -> dict[str, Any]:
         "delegated_ops": launch.delegated_ops if launch else None,
         "delegate": launch.delegate if launch else None,
         "partitions": launch.partitions if launch else None,
-        "warnings": [encode(caveat) for caveat in checks.caveats(m)],
+        "warnings": [encode(caveat) for caveat in (*checks.caveats(m), *no_gain(m, every))],
     }
