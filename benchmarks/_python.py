@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from edgeeff.errors import UsageError
+from edgeeff.pair_records import PairRecordRunner
 from edgeeff.protocols import Device
-from edgeeff.records import RecordRunner
 
 from ._python_check import require_runtime
 
@@ -21,7 +21,7 @@ _MAIN = f"import sys\nfrom {_PACKAGE}.__main__ import main\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def python_runner(name: str, device: Device, file: Path | None) -> RecordRunner:
+def python_runner(name: str, device: Device, file: Path | None) -> PairRecordRunner:
     """Pushes the runner and says how it is started.
 
     Raises:
@@ -33,7 +33,7 @@ def python_runner(name: str, device: Device, file: Path | None) -> RecordRunner:
     python = device.python()
     if device.info().kind != "host":
         require_runtime(device, python, name)
-    return RecordRunner((*python, device.push(runner_file())))
+    return PairRecordRunner((*python, device.push(runner_file())))
 
 
 def runner_file() -> Path:

@@ -49,6 +49,59 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class PairPolicy:
+    """How one process measures two models against each other.
+
+    Forty pairs of a network of 7 ms give the launch's median ratio to about 1 % on a quiet machine, where what
+    differs from launch to launch is 1.5 %.
+    """
+
+    warmup_runs: int = 3
+    warmup_s: float = 0.25
+    pairs: int = 40
+    min_pairs: int = 5
+    max_s: float = 20.0
+    """Networks of a quarter of a second and more get fewer pairs, but min_pairs."""
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class PairSide:
+    """One of the two models.
+
+    Args:
+        model: its path on the device.
+        python: the argument list of the interpreter that runs it, where it is not the runner's own.
+    """
+
+    model: str
+    runtime: str
+    python: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairRequest:
+    """One launch of two models that take turns.
+
+    Args:
+        seed: of the inputs, which are the same for both.
+        order_seed: of the order in which they are loaded and called.
+        outputs: whether they are to give their outputs.
+    """
+
+    candidate: PairSide
+    baseline: PairSide
+    accelerator: str
+    threads: int
+    seed: int
+    order_seed: int
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: bool = False
+    policy: PairPolicy = field(default_factory=PairPolicy)
+    cpus: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """What is run on the device.
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from edgeeff.values import Launch, Measurement
+from edgeeff.values import Launch, Measurement, TensorSpec
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array
 
 LEVEL = 0.99
 """Of the intervals that a verdict shows."""
@@ -132,6 +136,29 @@ class Pair:
     clock_s: float | None = None
     involuntary_switches: int | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one side was given and what it gave, in a launch that was asked to tell.
+
+    Args:
+        outputs: arrays of real numbers, of the first 2^20 values each.
+        shapes: of the outputs.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[Array, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """A paired launch as a runner gives it; index, start and states are the caller's to set."""
+
+    pair: Pair
+    candidate: Answer | None = None
+    baseline: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeeff.commands import Command, Output, Request
+    from edgeeff.commands import Command, Output, PairRequest, Request
+    from edgeeff.compare import PairResult
     from edgeeff.costs import Costs
     from edgeeff.graph import Graph
     from edgeeff.profiling import StepTimes
@@ -137,6 +138,17 @@ class InstalledRunner(Protocol):
 
     def parse(self, output: Output) -> Launch:
         """What it says. A run that failed, or whose output makes no sense, is a launch with an error."""
+
+
+@runtime_checkable
+class PairingRunner(InstalledRunner, Protocol):
+    """An installed runner that can also time two models against each other, call by call, in one launch."""
+
+    def pair_command(self, request: PairRequest) -> Command:
+        """What is run for one launch of both."""
+
+    def parse_pair(self, output: Output) -> PairResult:
+        """What it says. A run that failed, or whose output makes no sense, is a pair with an error."""
 
 
 @runtime_checkable

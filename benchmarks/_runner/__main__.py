@@ -9,26 +9,20 @@ import sys
 
 from ._facts import RunnerError
 from ._measure import launch
+from ._pair import pair
 from ._profile import profile
+from ._records import Records
+from ._resident import resident
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-MODES = {"launch": launch, "profile": profile}
+MODES = {"launch": launch, "pair": pair, "profile": profile, "resident": resident}
 
 
 def main() -> int:
     # The runtimes may print to standard output: that goes to standard error, and only records go out.
-    out = os.fdopen(os.dup(1), "w")
+    emit = Records(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
-
-    def emit(record: str, **fields: Any) -> None:
-        out.write(json.dumps(dict(fields, record=record)) + "\n")
-        out.flush()
-
     try:
-        spec = json.load(sys.stdin)
+        spec = json.loads(sys.stdin.buffer.readline())
         if hasattr(signal, "alarm"):
             # Ends a hung run by itself, even inside the runtime: a device's other end may be gone by then.
             signal.alarm(int(spec["timeout_s"]) + 1)

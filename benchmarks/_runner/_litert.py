@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def load_litert(spec: Facts) -> Loaded:
     interpreter, version, baseline = open_litert(spec)
     facts = dict(litert_delegation(interpreter), runtime_version=version, baseline_memory_bytes=baseline)
-    return Loaded(interpreter.invoke, lambda: outputs_of(interpreter), facts)
+    return Loaded(interpreter.invoke, lambda: outputs_of(interpreter), inputs_of(interpreter), facts)
 
 
 def open_litert(spec: Facts) -> tuple[Any, str, int | None]:
@@ -34,13 +34,33 @@ def open_litert(spec: Facts) -> tuple[Any, str, int | None]:
     rng = np.random.default_rng(spec["seed"])
     for tensor in interpreter.get_input_details():
         dtype, (scale, zero) = np.dtype(tensor["dtype"]), tensor["quantization"]
-        interpreter.set_tensor(tensor["index"], fill(rng, tensor["name"], dtype, tensor["shape"].tolist(), scale, zero))
+        shape = channels_first(tensor["shape"].tolist())
+        value = fill(rng, tensor["name"], dtype, shape, scale, zero)
+        interpreter.set_tensor(tensor["index"], value.transpose(0, 2, 3, 1) if len(shape) == 4 else value)
     return interpreter, version, baseline
 
 
+def inputs_of(interpreter: Any) -> list[Facts]:
+    import numpy as np
+
+    return [
+        {"name": d["name"], "dtype": np.dtype(d["dtype"]).name, "shape": channels_first(d["shape"].tolist())}
+        for d in interpreter.get_input_details()
+    ]
+
+
 def outputs_of(interpreter: Any) -> list[tuple[str, Any, float, int]]:
-    details = interpreter.get_output_details()
-    return [(d["name"], interpreter.get_tensor(d["index"]), *d["quantization"]) for d in details]
+    found = []
+    for tensor in interpreter.get_output_details():
+        value = interpreter.get_tensor(tensor["index"])
+        scale, zero = tensor["quantization"]
+        found.append((tensor["name"], value.transpose(0, 3, 1, 2) if value.ndim == 4 else value, scale, zero))
+    return found
+
+
+def channels_first(shape: list[int]) -> list[int]:
+    """Of a picture in TFLite's layout: so every format is fed, and gives, the same picture."""
+    return [shape[0], shape[3], shape[1], shape[2]] if len(shape) == 4 else shape
 
 
 def litert_delegation(interpreter: Any) -> Facts:

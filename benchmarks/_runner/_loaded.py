@@ -16,14 +16,20 @@ class Loaded:
     Args:
         invoke: runs it once.
         outputs: gives the last run's outputs as (name, array, scale, zero point); a scale of 0 means real numbers.
+        inputs: name, dtype and shape of each. Pictures have their channels first, whatever the format's layout.
         facts: what the runtime says of it.
     """
 
-    __slots__ = ("facts", "invoke", "outputs")
+    __slots__ = ("facts", "inputs", "invoke", "outputs")
 
     def __init__(
-        self, invoke: Callable[[], Any], outputs: Callable[[], list[tuple[str, Any, float, int]]], facts: Facts
+        self,
+        invoke: Callable[[], Any],
+        outputs: Callable[[], list[tuple[str, Any, float, int]]],
+        inputs: list[Facts],
+        facts: Facts,
     ) -> None:
         self.invoke = invoke
         self.outputs = outputs
+        self.inputs = inputs
         self.facts = facts

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ._facts import Facts
     from ._loaded import Loaded
+    from ._records import Records
 
 
 def warm_up(invoke: Callable[[], Any], runs: int, seconds: float) -> int:
@@ -52,7 +53,7 @@ def load(spec: Facts) -> Loaded:
     return loaders[spec["runtime"]](spec)
 
 
-def launch(spec: Facts, emit: Callable[..., None]) -> None:
+def launch(spec: Facts, emit: Records) -> None:
     read_into_page_cache(spec["model"])
     started = time.perf_counter()
     model = load(spec)

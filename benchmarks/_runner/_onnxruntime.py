@@ -20,7 +20,7 @@ def load_onnxruntime(spec: Facts) -> Loaded:
     session, binding, about = open_onnxruntime(spec)
     run, names = session.run_with_iobinding, [tensor.name for tensor in session.get_outputs()]
     facts = dict(onnxruntime_delegation(session), **about)
-    return Loaded(lambda: run(binding), lambda: outputs_of(binding, names), facts)
+    return Loaded(lambda: run(binding), lambda: outputs_of(binding, names), inputs_of(session, spec), facts)
 
 
 def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda options: None) -> tuple[Any, Any, Facts]:
@@ -53,6 +53,15 @@ def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda opti
     for tensor in session.get_outputs():
         binding.bind_output(tensor.name)
     return session, binding, {"runtime_version": version, "baseline_memory_bytes": baseline}
+
+
+def inputs_of(session: Any, spec: Facts) -> list[Facts]:
+    found = []
+    for tensor in session.get_inputs():
+        element = tensor.type.partition("(")[2].rstrip(")")
+        shape = shape_to_run(tensor.name, tensor.shape, spec["shapes"])
+        found.append({"name": tensor.name, "dtype": NUMPY_TYPES.get(element, element), "shape": shape})
+    return found
 
 
 def outputs_of(binding: Any, names: list[str]) -> list[tuple[str, Any, float, int]]:

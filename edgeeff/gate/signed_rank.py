@@ -30,7 +30,8 @@ class Estimate:
 def estimate(values: Sequence[float], tail: float) -> Estimate:
     """The median of the averages of all pairs, and the interval that leaves out at most `tail` on each side.
 
-    Eight values cannot leave out less than 1/256: their whole range is the interval then.
+    Of n values the whole range leaves out 1 / 2^n on each side; where that is more than `tail` it is returned all the
+    same.
 
     Args:
         values: one a launch, at least one.
