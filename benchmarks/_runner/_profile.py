@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._facts import Facts
+    from ._records import Records
 
 PROFILERS: dict[str, Callable[[Facts], tuple[list[int], list[list[Any]]]]] = {
     "litert": profile_litert,
@@ -22,7 +23,7 @@ PROFILERS: dict[str, Callable[[Facts], tuple[list[int], list[list[Any]]]]] = {
 }
 
 
-def profile(spec: Facts, emit: Callable[..., None]) -> None:
+def profile(spec: Facts, emit: Records) -> None:
     read_into_page_cache(spec["model"])
     model = load(spec)
     emit("loaded", **model.facts)
