@@ -127,3 +127,8 @@ def check_abi(path: Path, abi: str | None, device: str) -> None:
     wanted = SAME_ABI.get(abi or "", abi)
     if wanted is not None and made_for != wanted:
         raise DeviceError(f"{path} is for {made_for}, and {device} is {abi}", f"take a runner that was built for {abi}")
+
+
+def mentions(path: Path, word: bytes) -> bool:
+    """Whether a program holds a word: a guess at which one it is, for choosing among runners only."""
+    return word in read_bytes(path)

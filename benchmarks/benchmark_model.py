@@ -20,7 +20,7 @@ from edgeeff.values import DeviceProfile, Launch
 from ._benchmark_flags import Flags, arguments, read_flags
 from ._benchmark_result import read_result
 from ._benchmark_text import Placement, Timings, last_error, read_fault, read_placement, read_timings
-from ._prebuilt import check_abi, fetched, prebuilt
+from ._prebuilt import check_abi, fetched, mentions, prebuilt
 
 NAME = "benchmark_model"
 HELP_S = 30.0
@@ -101,7 +101,7 @@ class BenchmarkModel:
 
     def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
         if file is not None:
-            return None
+            return None if mentions(file, b"num_threads") else f"{file} does not look like {NAME}"
         wanted = prebuilt(NAME, profile.kind, profile.abi or ("arm64-v8a" if profile.kind == "android" else None))
         if wanted is None:
             return f"there is no prebuilt {NAME} for it; give one with --runner FILE"

@@ -21,7 +21,7 @@ from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch, Summary
 
 from ._benchmark_text import last_error
-from ._prebuilt import check_abi
+from ._prebuilt import check_abi, mentions
 
 NAME = "onnxruntime_perf_test"
 CURE = "build it (./build.sh --android --build_shared_lib off), and give it with --runner FILE"
@@ -111,7 +111,9 @@ class PerfTest:
     kinds = ("android", "linux", "host")
 
     def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
-        return None if file is not None else f"{NAME} is not prebuilt anywhere; give one with --runner FILE"
+        if file is None:
+            return f"{NAME} is not prebuilt anywhere; give one with --runner FILE"
+        return None if mentions(file, b"perf_test") else f"{file} does not look like {NAME}"
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
         if file is None:

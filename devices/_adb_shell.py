@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff.errors import DeviceError, MeasurementError
 
-from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, Server, quoted, shell_packets
+from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, Server, quoted, shell_input, shell_packets
 from ._process import LINE_BYTES, Tail
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ class AdbShell:
         deadline = time.monotonic() + timeout_s
         name = argv[0].rpartition("/")[2]
         tail, ended, pid = Tail(on_stderr), False, ""
-        # The shell becomes the program, so its number is the program's; adbd makes it the leader of a group.
-        line = f"echo $$; exec {quoted(argv)}"
+        # The shell becomes the program, so its number is the program's; adbd makes it the leader of a group. It waits
+        # for our word, so that nothing ever runs of which we could not tell which process to kill.
+        line = f"echo $$; read go && exec {quoted(argv)}"
         code: int | None = None
         try:
             with contextlib.closing(self._lines(line, stdin, deadline, tail, name)) as output:
@@ -80,10 +81,10 @@ class AdbShell:
     def _lines(self, line: str, stdin: str, deadline: float, tail: Tail, name: str) -> Generator[str, None, int]:
         """The lines of standard output; the generator's value is the exit code."""
         connection = self.open(f"shell,v2,raw:{line}", deadline)
-        pending = bytearray()
-        code = 0
+        pending, outgoing = bytearray(), bytearray()
+        code, started = 0, False
         try:
-            for kind, payload in shell_packets(connection, stdin.encode(), deadline):
+            for kind, payload in shell_packets(connection, outgoing, deadline):
                 if kind == STDERR:
                     tail.feed(payload)
                 elif kind == EXIT:
@@ -93,6 +94,9 @@ class AdbShell:
                     for end in complete:
                         yield (pending + end).decode(errors="replace")
                         pending.clear()
+                        if not started:
+                            outgoing += shell_input(b"go\n" + stdin.encode())
+                            started = True
                     pending += rest
                 if len(pending) > LINE_BYTES:
                     raise MeasurementError(f"{name} wrote a line longer than {LINE_BYTES >> 20} MB", tail.text())
@@ -130,7 +134,7 @@ class AdbShell:
         with suppress(LostError, RefusedError, TimeoutError, DeviceError, OSError):
             connection = self.server.open(self.serial, f"shell,v2,raw:kill -9 -{pid} {pid}", deadline)
             try:
-                for _ in shell_packets(connection, b"", deadline):
+                for _ in shell_packets(connection, bytearray(shell_input(b"")), deadline):
                     pass
             finally:
                 connection.close()

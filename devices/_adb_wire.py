@@ -145,8 +145,11 @@ def quoted(argv: Sequence[str]) -> str:
     return " ".join(["'" + argv[0].replace("'", "'\\''") + "'", *inside])
 
 
-def shell_packets(connection: AdbConnection, stdin: bytes, deadline: float) -> Iterator[tuple[int, bytes]]:
-    """The packets that come of a `shell,v2,raw:` service, while `stdin` goes in; ends behind the exit packet.
+def shell_packets(connection: AdbConnection, outgoing: bytearray, deadline: float) -> Iterator[tuple[int, bytes]]:
+    """The packets that come of a `shell,v2,raw:` service; ends behind the exit packet.
+
+    Args:
+        outgoing: packets to be sent (see `shell_input`); more may be put into it while these are read.
 
     Raises:
         LostError: the connection ended without an exit packet: the device is gone.
@@ -154,17 +157,14 @@ def shell_packets(connection: AdbConnection, stdin: bytes, deadline: float) -> I
     """
     conn = connection.conn
     conn.setblocking(False)
-    outgoing = bytearray(_shell_input(stdin))
     incoming = bytearray()
     with selectors.DefaultSelector() as selector:
-        selector.register(conn, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        selector.register(conn, selectors.EVENT_READ)
         while True:
-            events = selector.select(left(deadline))
-            for _, mask in events:
+            selector.modify(conn, selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
+            for _, mask in selector.select(left(deadline)):
                 if mask & selectors.EVENT_WRITE:
                     _send_some(conn, outgoing)
-                    if not outgoing:
-                        selector.modify(conn, selectors.EVENT_READ)
                 if mask & selectors.EVENT_READ:
                     incoming += _receive_some(conn)
             for kind, payload in _taken(incoming):
@@ -173,7 +173,8 @@ def shell_packets(connection: AdbConnection, stdin: bytes, deadline: float) -> I
                     return
 
 
-def _shell_input(stdin: bytes) -> bytes:
+def shell_input(stdin: bytes) -> bytes:
+    """The packets of a whole standard input, and its end."""
     blocks = (stdin[i : i + BLOCK_BYTES] for i in range(0, len(stdin), BLOCK_BYTES))
     return b"".join(_packet(STDIN, block) for block in blocks) + _packet(CLOSE_STDIN, b"")
 

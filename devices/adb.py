@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeeff.errors import DeviceError, MeasurementError
@@ -129,6 +129,20 @@ class AdbDevice(Closing):
         on_stderr: Callable[[str], None] | None = None,
     ) -> Iterator[str]:
         return self._shell.lines(argv, timeout_s, stdin=stdin, on_stderr=on_stderr)
+
+    @contextmanager
+    def hold_performance(self) -> Iterator[None]:
+        switch = ["cmd", "power", "set-fixed-performance-mode-enabled"]
+        try:
+            answer = self._ask([*switch, "true"])
+            if re.search(r"fail|unknown|not supported|exception", answer, re.IGNORECASE):
+                raise DeviceError(
+                    f"{self.serial} refuses its mode of fixed performance: {answer.strip().splitlines()[0]}",
+                    "leave --fixed-performance out",
+                )
+            yield
+        finally:
+            self._try([*switch, "false"])
 
     def close(self) -> None:
         if self._scratch:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from edgeeff import __version__, registry
 from edgeeff.artifacts import read_manifest
+from edgeeff.conditions import chosen_cpus
 from edgeeff.errors import MissingExtraError, UsageError, unknown_name
 from edgeeff.files import sha256_of
 from edgeeff.harness import Policy
 from edgeeff.launch import Case
 from edgeeff.machines import ARM, is_arm, this_machine
 from edgeeff.protocols import Device, Runner, Runtime
-from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, FileSummary, Measurement
+from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, DeviceState, FileSummary, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,22 @@ class Wanted:
 
     Args:
         runtimes: by name; empty takes the device's for each format.
+        threads: numbers of threads; empty takes the device's.
         runner_file: the user's own runner.
+        cores: "all", "big" or a list such as "4-7"; None takes the device's.
+        allow_fallback: whether launches count that left the accelerator.
+        fixed_performance: whether the device is held at clocks that it can keep.
         shapes: input name -> shape, for inputs that a file leaves open.
     """
 
     session: str
     runtimes: Sequence[str] = ()
-    threads: Sequence[int] = (1,)
+    threads: Sequence[int] = ()
     accelerator: str = "cpu"
     runner_file: Path | None = None
+    cores: str | None = None
+    allow_fallback: bool = False
+    fixed_performance: bool = False
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     policy: Policy = field(default_factory=Policy)
@@ -49,17 +57,28 @@ def build_cases(paths: Sequence[Path], device: Device, wanted: Wanted) -> list[C
     if wanted.accelerator not in device.profile.accelerators:
         raise unknown_name(f"accelerator of {device.name}", wanted.accelerator, device.profile.accelerators)
     info = device.info()
+    state, cores = device.state(), _checked_cores(wanted.cores or device.profile.cores)
     cases: list[Case] = []
+    threads_wanted = wanted.threads or device.profile.threads
     for path in dict.fromkeys(paths):
         common = _measurement(path, info, wanted)
         for runner in _runners(path, common.format, wanted, device.profile):
             if info.kind == "host" and isinstance(runner, Runtime):
                 runner.version()
-            for threads in dict.fromkeys(wanted.threads):
+            for threads in dict.fromkeys(threads_wanted):
                 name = f"{wanted.session}-{len(cases)}"
-                measurement = replace(common, id=name, runtime=runner.name, threads=threads)
-                cases.append(Case(measurement, path, runner, wanted.shapes, wanted.runner_file))
+                cpus = chosen_cpus(cores, threads, state)
+                measurement = replace(common, id=name, runtime=runner.name, threads=threads, cpus=cpus)
+                cases.append(Case(measurement, path, runner, wanted.shapes, wanted.runner_file, wanted.allow_fallback))
     return cases
+
+
+def _checked_cores(cores: str) -> str:
+    try:
+        chosen_cpus(cores, 1, DeviceState())
+    except ValueError as error:
+        raise UsageError(str(error), "take --cores all, big, or a list such as 4-7") from error
+    return cores
 
 
 def model_files(folder: Path, runtimes: Sequence[str]) -> list[Path]:
@@ -140,7 +159,17 @@ def _settings(wanted: Wanted) -> dict[str, str]:
     policy = asdict(wanted.policy)
     launch = policy.pop("launch")
     shapes = {f"shape:{name}": "x".join(map(str, shape)) for name, shape in wanted.shapes.items()}
-    return {name: str(value) for name, value in {**policy, **launch}.items()} | shapes
+    mode = {"fixed_performance": True} if wanted.fixed_performance else {}
+    known = {name: value for name, value in {**policy, **launch, **mode}.items() if value is not None}
+    return {name: str(value) for name, value in known.items()} | shapes
+
+
+def runs_on(path: Path, profile: DeviceProfile, file: Path | None) -> bool:
+    """Whether a runner for the file can be brought to such a device."""
+    format_name = format_of(path)
+    if not registry.runners_for(format_name, profile.kind):
+        return False
+    return usual_runner(format_name, profile, file).missing(profile, file) is None
 
 
 def _runners(path: Path, format_name: str, wanted: Wanted, profile: DeviceProfile) -> Iterator[Runner]:

@@ -39,7 +39,7 @@ def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[C
         latency: the measurement's estimates, where they are at hand.
     """
     found: list[Caveat] = []
-    for check in (_failed, _machine, _fallback, _emulated):
+    for check in (_failed, _machine, _fallback, _emulated, _summarised):
         found.extend(check(measurement))
     found.extend(_precision(measurement, latency or stats.latency(measurement)))
     for check in (_noise, _trend, _memory, _threads, _clock, _weights):

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeeff import stats
 from edgeeff.commands import LaunchPolicy
+from edgeeff.conditions import Gate
 from edgeeff.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device
+from edgeeff.sustained import SUSTAINED
 from edgeeff.values import Launch, Measurement
 
 MIN_LAUNCHES = 6
@@ -27,6 +29,10 @@ MAX_FAILURES = 3
 """A case whose launches failed so many times in a row is given up."""
 
 
+SUSTAINED_POLICY = LaunchPolicy(max_runs=100_000, max_s=5.0, warmup_s=0.0, warmup_runs=1)
+"""Long processes, so that starting them leaves the device little time to rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """When a session stops.
@@ -34,10 +40,12 @@ class Policy:
     Args:
         seconds: for the whole session. Each case gets one launch in any case, and none is cut short.
         precision_target: half-width of the interval over the median at which a case is finished.
+        cooldown_s: how long to wait, at most, for a hot device before a launch; None takes the device's own.
     """
 
     seconds: float = 60.0
     precision_target: float = 0.02
+    cooldown_s: float | None = None
     launch: LaunchPolicy = field(default_factory=LaunchPolicy)
 
 
@@ -78,28 +86,76 @@ def precise_enough(measurement: Measurement, precision_target: float) -> bool:
     return latency.launches >= MIN_LAUNCHES and half_width is not None and half_width <= precision_target
 
 
-def run_session(cases: Sequence[Case], device: Device, policy: Policy, rng: random.Random) -> Iterator[LaunchDone]:
+def run_session(
+    cases: Sequence[Case],
+    device: Device,
+    policy: Policy,
+    rng: random.Random,
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[LaunchDone]:
     """Runs the cases' launches one after the other and yields each as it ends.
 
-    A launch that fails, hangs or dies costs that launch alone.
+    A launch that fails, hangs or dies costs that launch alone. One that the device throttled is dropped, and measured
+    again when it has cooled; the waiting is not the session's time.
+
+    Args:
+        on_wait: is told why there is a wait.
 
     Raises:
         DeviceError: the device was lost; what was yielded before holds.
     """
-    began = time.monotonic()
+    gate = Gate(device, policy.cooldown_s, on_wait)
+    clock = _Clock(gate)
     active = [_Progress(case, push(case, device), case.measurement) for case in cases]
     while active:
         rng.shuffle(active)
         for progress in active:
-            elapsed = time.monotonic() - began
+            elapsed = clock.elapsed()
             if progress.measurement.launches and elapsed + progress.longest_s > policy.seconds:
                 continue
-            index = len(progress.measurement.launches)
-            launch = run_launch(progress.case, device, progress.pushed, policy.launch, index)
-            ended = time.monotonic() - began
+            launch = _gated(gate, progress, device, policy.launch)
+            ended = clock.elapsed()
             progress.longest_s = max(progress.longest_s, ended - elapsed)
             launches = (*progress.measurement.launches, launch)
             progress.measurement = replace(progress.measurement, launches=launches)
             yield LaunchDone(progress.measurement, launch, ended)
-        left = policy.seconds - (time.monotonic() - began)
+        left = policy.seconds - clock.elapsed()
         active = [p for p in active if p.longest_s <= left and not p.finished(policy.precision_target)]
+
+
+class _Clock:
+    """Time since the session began, without what it waited for the device to cool."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._began = time.monotonic()
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began - self._gate.waited_s
+
+
+def _gated(gate: Gate, progress: _Progress, device: Device, policy: LaunchPolicy) -> Launch:
+    """A launch on a cool device, or one that says why there was none."""
+    index = len(progress.measurement.launches)
+    before, problem = gate.open()
+    if problem is not None:
+        return Launch(index, (), time.time(), state_before=before, error=problem)
+    return gate.judged(run_launch(progress.case, device, progress.pushed, policy, index, before))
+
+
+def run_sustained(
+    case: Case, device: Device, seconds: float, policy: LaunchPolicy = SUSTAINED_POLICY
+) -> Iterator[LaunchDone]:
+    """Runs launches back to back until the time is over; yields each as it ends.
+
+    Raises:
+        DeviceError: the device was lost; what was yielded before holds.
+    """
+    context = {**case.measurement.context, SUSTAINED: f"{seconds:g}"}
+    measurement = replace(case.measurement, context=context)
+    pushed = push(case, device)
+    began = time.monotonic()
+    while not measurement.launches or time.monotonic() - began < seconds:
+        launch = run_launch(case, device, pushed, policy, len(measurement.launches))
+        measurement = replace(measurement, launches=(*measurement.launches, launch))
+        yield LaunchDone(measurement, launch, time.monotonic() - began)

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgeeff.commands import Command, LaunchPolicy, Output, Request
 from edgeeff.errors import DeviceError, MeasurementError
 from edgeeff.protocols import Device, InstalledRunner, Runner
-from edgeeff.values import Launch, Measurement
+from edgeeff.values import DeviceState, Launch, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Case:
         path: the model file here.
         shapes: input name -> shape, for inputs that the file leaves open.
         runner_file: the user's own runner (--runner).
-        cpus: the cores that the launches may use; None leaves that to the system.
+        allow_fallback: whether launches count that left the accelerator.
     """
 
     measurement: Measurement
@@ -32,7 +32,6 @@ class Case:
     runner: Runner
     shapes: Mapping[str, tuple[int, ...]]
     runner_file: Path | None = None
-    cpus: tuple[int, ...] | None = None
     allow_fallback: bool = False
 
 
@@ -49,13 +48,18 @@ def push(case: Case, device: Device) -> Pushed:
     return Pushed(case.runner.install(device, case.runner_file), device.push(case.path))
 
 
-def run_launch(case: Case, device: Device, pushed: Pushed, policy: LaunchPolicy, index: int) -> Launch:
+def run_launch(
+    case: Case, device: Device, pushed: Pushed, policy: LaunchPolicy, index: int, before: DeviceState | None = None
+) -> Launch:
     """Runs one process; whatever goes wrong in it is this launch's error and nobody else's.
+
+    Args:
+        before: the device's state, where the caller has just read it.
 
     Raises:
         DeviceError: the device was lost, which concerns all launches.
     """
-    before = device.state()
+    before = device.state() if before is None else before
     started = time.time()
     output = run_command(device, pushed.runner.command(_request(case, pushed.model, policy)), policy.timeout_s)
     after = device.state()
@@ -103,6 +107,6 @@ def _request(case: Case, model: str, policy: LaunchPolicy) -> Request:
         context.seed,
         case.shapes,
         policy,
-        case.cpus,
+        context.cpus,
         case.allow_fallback,
     )

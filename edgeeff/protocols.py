@@ -7,6 +7,7 @@ package that is missing raises `errors.MissingExtraError` there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
@@ -353,6 +354,14 @@ class Device(Protocol):
             DeviceError: the device was lost.
             MeasurementError: the program failed or exceeded timeout_s; it was killed, and the error
                 keeps the exit code and the end of its standard error.
+        """
+
+    def hold_performance(self) -> AbstractContextManager[None]:
+        """A context in which the device keeps its clocks at what it can hold for long; restored on every way out.
+
+        Raises:
+            UsageError: this kind of device has no such mode.
+            DeviceError: this one refuses it.
         """
 
     def close(self) -> None:

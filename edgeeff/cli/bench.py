@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeeff import __version__, registry
+from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads, repeated
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 
@@ -22,66 +22,27 @@ if TYPE_CHECKING:
     from edgeeff.harness import LaunchDone
     from edgeeff.launch import Case
     from edgeeff.protocols import Device
-    from edgeeff.values import Measurement
-
-
-class Threads(click.ParamType[tuple[int, ...]]):
-    """ "1,4": numbers of threads."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        if not re.fullmatch(r"[1-9]\d{0,2}(,[1-9]\d{0,2})*", value):
-            self.fail(f"{value!r} is not a list of numbers of threads from 1 to 999, such as 1,4", param, ctx)
-        return tuple(int(part) for part in value.split(","))
-
-
-class Share(click.ParamType[float]):
-    """ "2%" or 0.02."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", value.strip())
-        share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
-        if not 0 < share < 1:
-            self.fail(f"{value!r} is not a share between 0 and 1, such as 2% or 0.02", param, ctx)
-        return share
-
-
-class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
-    """ "name=1x3x224x224"."""
-
-    name = "name=shape"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, tuple[int, ...]]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(.+)=([1-9]\d{0,8}(?:x[1-9]\d{0,8})*)", value)
-        if not found:
-            self.fail(f"{value!r} is not an input's name and shape, such as x=1x3x224x224", param, ctx)
-        return found[1], tuple(int(part) for part in found[2].split("x"))
+    from edgeeff.values import DeviceProfile, Measurement, Target
 
 
 @click.command("bench", short_help="Time model files on a device.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--device",
-    "device_name",
-    default="host",
+    "device_names",
+    default=("host",),
+    multiple=True,
     show_default=True,
-    help="host, a name of the catalog (pixel), adb:SERIAL, ssh://user@host, FILE.toml.",
+    help="host, a name of the catalog (pixel), adb:SERIAL, ssh://user@host, FILE.toml. Repeatable: at the same time.",
 )
 @click.option("--serial", help="The address of the device, where several fit.")
-@click.option("--runtime", "runtimes", multiple=True, help="litert, onnxruntime. Repeatable. Default: by format.")
-@click.option("--threads", type=Threads(), default="1", show_default=True, help="One or several numbers: 1,4.")
-@click.option("--accelerator", default="cpu", show_default=True, help="cpu, or what else the device has.")
+@click.option("--all", "every", is_flag=True, help="All connected devices that fit, at the same time.")
+@click.option("--runtime", "runtimes", multiple=True, help="litert, onnxruntime ... Repeatable. Default: the device's.")
+@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model or the like.")
+@click.option("--threads", type=Threads(), help="One or several numbers: 1,4. Default: the device's, mostly 1.")
+@click.option("--cores", help="all, big, or a list such as 4-7. Default: the device's.")
+@click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
+@click.option("--allow-fallback", is_flag=True, help="Measure a GPU or NPU run that left ops to the CPU.")
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="For the whole session.")
 @click.option(
     "--precision-target",
@@ -90,6 +51,11 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     show_default=True,
     help="A file is done when the interval's half-width is this share of the median.",
 )
+@click.option(
+    "--cooldown", "cooldown_s", type=Duration(zero=True), help="Longest wait for a hot device. Default: the device's."
+)
+@click.option("--sustained", "sustained_s", type=Duration(), help="Run without a pause for so long: latency over time.")
+@click.option("--fixed-performance", is_flag=True, help="Android's mode of steady clocks while measuring.")
 @click.option(
     "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."
 )
@@ -104,76 +70,116 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     help="Where files are looked for when none is named.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="The folder.")
+@click.option("--session", hidden=True)
 @json_option
 def bench(
     files: Sequence[Path],
-    device_name: str,
+    device_names: Sequence[str],
     serial: str | None,
-    runtimes: Sequence[str],
-    threads: tuple[int, ...],
-    accelerator: str,
+    every: bool,
     seconds: float,
     precision_target: float,
-    shapes: Sequence[tuple[str, tuple[int, ...]]],
-    seed: int,
-    artifacts: Path,
+    cooldown_s: float | None,
+    session: str | None,
     out: Path,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Time model files on a device: several launches of each, in random order.
 
     FILES are .onnx and .tflite files, made by edgeeff or not; by default all those in ./artifacts, and where there
     are none, b0 is converted first. Raw samples go to the results folder as they come.
     """
-    from edgeeff.cases import Wanted, build_cases
+    from edgeeff.cases import Wanted
     from edgeeff.harness import Policy
     from edgeeff.targets import resolve
 
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 60")
-    (target,) = resolve(device_name, serial=serial)
-    policy = Policy(seconds, precision_target)
-    wanted = Wanted(secrets.token_hex(4), runtimes, threads, accelerator, shapes=dict(shapes), seed=seed, policy=policy)
+    if serial is not None and len(device_names) > 1:
+        raise UsageError("--serial says which device fits one --device", "leave one of them out")
+    targets = [t for name in dict.fromkeys(device_names) for t in resolve(name, serial=serial, every=every)]
+    session = session or secrets.token_hex(4)
+    if len(targets) > 1:
+        from edgeeff.cli._bench_many import run_many
+
+        measured, stopped = run_many(targets, repeated(click.get_current_context()), session, out)
+    else:
+        wanted = Wanted(
+            session,
+            options["runtimes"],
+            options["threads"] or (),
+            options["accelerator"],
+            options["runner_file"],
+            options["cores"],
+            options["allow_fallback"],
+            options["fixed_performance"],
+            dict(options["shapes"]),
+            options["seed"],
+            Policy(seconds, precision_target, cooldown_s),
+        )
+        measured, stopped = _run_one(targets[0], files, options["artifacts"], wanted, options["sustained_s"], out)
+    if measured:
+        _show(measured, as_json)
+    _finish(measured, stopped)
+
+
+def _run_one(
+    target: Target, files: Sequence[Path], artifacts: Path, wanted: Wanted, sustained_s: float | None, out: Path
+) -> tuple[list[Measurement], EdgeeffError | KeyboardInterrupt | None]:
+    """Measures on one device; what was measured before something stopped it is returned with it."""
+    from edgeeff.cases import build_cases
+
     measured: dict[str, Measurement] = {}
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     with registry.transport(target.connected.transport).open(target) as device:
-        cases = build_cases(files or _default_files(artifacts, runtimes), device, wanted)
+        cases = build_cases(files or _default_files(artifacts, wanted, device.profile), device, wanted)
         try:
-            _measure(cases, device, wanted, out, measured)
+            with device.hold_performance() if wanted.fixed_performance else nullcontext():
+                _measure(cases, device, wanted, sustained_s, out, measured)
         except (EdgeeffError, KeyboardInterrupt) as error:
             stopped = error
-    shown = [measured[case.measurement.id] for case in cases if case.measurement.id in measured]
-    if shown:
-        _show(shown, as_json)
-    _finish(shown, stopped)
+    return [measured[case.measurement.id] for case in cases if case.measurement.id in measured], stopped
 
 
-def _default_files(artifacts: Path, runtimes: Sequence[str]) -> list[Path]:
-    """All model files of the folder; b0, converted here and now, where there is none."""
-    from edgeeff.cases import model_files
+def _default_files(artifacts: Path, wanted: Wanted, profile: DeviceProfile) -> list[Path]:
+    """All model files of the folder that the device can run; b0, converted here and now, where there is none."""
+    from edgeeff.cases import model_files, runs_on
 
-    found = model_files(artifacts, runtimes)
-    if not found and runtimes:
-        raise UsageError(f"no file in {artifacts} is for {' or '.join(runtimes)}", "make one: edgeeff convert")
+    found = model_files(artifacts, wanted.runtimes)
+    if not found and wanted.runtimes:
+        raise UsageError(f"no file in {artifacts} is for {' or '.join(wanted.runtimes)}", "make one: edgeeff convert")
     if not found:
         from edgeeff.cli.convert import convert_default
 
         say(f"no model file in {artifacts}: converting b0 to TFLite first")
-        found = convert_default(artifacts)
-    return found
+        return convert_default(artifacts)
+    able = [path for path in found if wanted.runtimes or runs_on(path, profile, wanted.runner_file)]
+    if able and len(able) < len(found):
+        say(f"{len(found) - len(able)} of {len(found)} files left out: nothing is at hand that times them there")
+    return able or found
 
 
 def _measure(
-    cases: Sequence[Case], device: Device, wanted: Wanted, out: Path, measured: dict[str, Measurement]
+    cases: Sequence[Case],
+    device: Device,
+    wanted: Wanted,
+    sustained_s: float | None,
+    out: Path,
+    measured: dict[str, Measurement],
 ) -> None:
     """Runs the session; each launch is on disk and in `measured` as soon as it ends."""
-    from edgeeff.harness import run_session
+    from edgeeff.harness import run_session, run_sustained
     from edgeeff.store import Writer
 
-    seconds = wanted.policy.seconds
+    seconds = wanted.policy.seconds if sustained_s is None else sustained_s * len(cases)
     say(f"timing {len(cases)} {'case' if len(cases) == 1 else 'cases'} on {device.name} for up to {seconds:g} s")
+    if sustained_s is None:
+        launches = run_session(cases, device, wanted.policy, random.Random(wanted.seed), on_wait=say)
+    else:
+        launches = (done for case in cases for done in run_sustained(case, device, sustained_s))
     with Writer(out, wanted.session, __version__) as writer, _progress(seconds) as show:
-        for done in run_session(cases, device, wanted.policy, random.Random(wanted.seed)):
+        for done in launches:
             measured[done.measurement.id] = done.measurement
             writer.launch(done.measurement, done.launch)
             show(done)
@@ -200,11 +206,14 @@ def _line(done: LaunchDone) -> str:
 
 def _show(measurements: Sequence[Measurement], as_json: bool) -> None:
     from edgeeff.report.bench_table import bench_json, bench_text
+    from edgeeff.report.sustained_table import sustained_json, sustained_text
+    from edgeeff.sustained import is_sustained
 
+    sustained = all(map(is_sustained, measurements))
     if as_json:
-        print_json(bench_json(measurements))
+        print_json(sustained_json(measurements) if sustained else bench_json(measurements))
     else:
-        click.echo(bench_text(measurements), nl=False)
+        click.echo(sustained_text(measurements) if sustained else bench_text(measurements), nl=False)
 
 
 def _finish(measurements: Sequence[Measurement], stopped: EdgeeffError | KeyboardInterrupt | None) -> None:

@@ -36,7 +36,12 @@ UNKNOWN = "?"
 def bench_text(measurements: Sequence[Measurement]) -> str:
     """The table, one row a measurement, and under it what its reader must know, each thing once."""
     rows = [[str(number), *_cells(m)] for number, m in enumerate(measurements, 1)]
-    return text(Table(COLUMNS, rows)) + "".join(f"{line}\n" for line in _warnings(measurements))
+    columns = list(COLUMNS)
+    if len({m.device for m in measurements}) > 1:
+        columns.insert(1, Column("device"))
+        for row, m in zip(rows, measurements, strict=True):
+            row.insert(1, m.device.name)
+    return text(Table(columns, rows)) + "".join(f"{line}\n" for line in _warnings(measurements))
 
 
 def bench_json(measurements: Iterable[Measurement]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgeeff.report._verdict import verdict
 from edgeeff.report.accuracies import Claim, GivenAccuracy, claim
 from edgeeff.report.values import Group, Meets, Report, Row, Settings
 from edgeeff.stats import Latency
+from edgeeff.sustained import is_sustained
 from edgeeff.values import Caveat, DeviceInfo, Measurement, Variant
 
 
@@ -35,7 +36,7 @@ def build(measurements: Iterable[Measurement], inputs: Inputs, settings: Setting
     Raises:
         UsageError: two accuracies for one file disagree.
     """
-    kept, superseded = _latest(measurements)
+    kept, superseded = _latest(m for m in measurements if not is_sustained(m))
     claims = [claim(m, inputs.variants, inputs.given) for m in kept]
     used = {entry.where for _, entry in claims if entry is not None}
     grouped: dict[tuple[DeviceInfo, int], list[Row]] = {}

@@ -181,6 +181,9 @@ class Phone:
 
     def power_cut(self) -> None:
         """Everything stops at once: no packet says so, and nobody listens any more."""
+        # Closing alone would leave the thread that waits for a connection waiting, and take one more.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._drop()
 

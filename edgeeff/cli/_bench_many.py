@@ -1,0 +1,110 @@
+"""`edgeeff bench` on several devices at once: a process of its own for each.
+
+So each device is measured serially in itself, they run in parallel, and one that is lost takes no other with it.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from edgeeff.cli._shared import say
+from edgeeff.errors import DeviceError, EdgeeffError, MeasurementError
+
+if TYPE_CHECKING:
+    from edgeeff.values import Measurement, Target
+
+GRACE_S = 60.0
+"""For a device's process to end its launch, tidy up and restore what it changed."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """The process of one device."""
+
+    name: str
+    session: str
+    process: subprocess.Popen[str]
+    thread: threading.Thread
+
+
+def run_many(
+    targets: Sequence[Target], arguments: Sequence[str], session: str, out: Path
+) -> tuple[list[Measurement], EdgeeffError | KeyboardInterrupt | None]:
+    """Runs `edgeeff bench` for each target and waits for all of them.
+
+    Args:
+        arguments: of each, without its device and session.
+
+    Returns:
+        What was measured, and what stopped it: the first device's error, or the user.
+    """
+    children = [_start(target, arguments, f"{session}-{i}") for i, target in enumerate(targets)]
+    stopped: EdgeeffError | KeyboardInterrupt | None = None
+    try:
+        for child in children:
+            child.process.wait()
+    except KeyboardInterrupt as interrupt:
+        stopped = interrupt
+        _stop(children)
+    for child in children:
+        child.thread.join()
+    if stopped is None:
+        stopped = next((_error(child) for child in children if child.process.returncode), None)
+    return _measured(children, out), stopped
+
+
+def _start(target: Target, arguments: Sequence[str], session: str) -> _Child:
+    address = target.connected.address
+    name = address if address.startswith("ssh://") else f"{target.connected.transport}:{address}"
+    argv = [sys.executable, "-m", "edgeeff", "bench", "--device", name, "--session", session, *arguments]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    assert process.stderr is not None
+    thread = threading.Thread(target=_relay, args=(name, process.stderr))
+    thread.start()
+    return _Child(name, session, process, thread)
+
+
+def _relay(name: str, lines: IO[str]) -> None:
+    with lines:
+        for line in lines:
+            say(f"{name}  {line.rstrip()}")
+
+
+def _stop(children: Sequence[_Child]) -> None:
+    """Lets each end as Ctrl-C lets it; at a terminal they had it already."""
+    for child in children:
+        if child.process.poll() is None:
+            child.process.send_signal(signal.SIGINT)
+    for child in children:
+        try:
+            child.process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+
+
+def _error(child: _Child) -> EdgeeffError:
+    """Its own words are on stderr already; this is its exit code as an error of ours."""
+    code = child.process.returncode
+    kind = MeasurementError if code == MeasurementError.exit_code else DeviceError
+    error = kind(f"{child.name} ended with exit code {code}", "its own lines above say why")
+    error.exit_code = code if 0 < code < 8 else DeviceError.exit_code
+    return error
+
+
+def _measured(children: Sequence[_Child], out: Path) -> list[Measurement]:
+    from edgeeff import store
+
+    found: list[Measurement] = []
+    for child in children:
+        for path in out.glob(f"*-{child.session}.jsonl"):
+            found.extend(store.read(path))
+    return found

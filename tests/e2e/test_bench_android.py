@@ -1,0 +1,244 @@
+"""`edgeeff bench` on a phone, from the command line to the table.
+
+The phone is the double, its benchmark_model a stand-in that prints what the real one does: see
+tests/golden/benchmark_model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeeff import store
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "benchmark_model"
+EDGEEFF = [sys.executable, "-m", "edgeeff"]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a stand-in that answers --help and prints a golden output; `before` is run first."""
+
+    def make(output: str = "v1-2025", helps: str = "v1", before: str = "", after: str = "") -> Path:
+        path = tmp_path / f"benchmark_model_{output}"
+        help_text, text = ((GOLDEN / f"{name}.txt").read_text() for name in (f"help-{helps}", output))
+        path.write_text(
+            f"#!/bin/sh\nif [ \"$1\" = --help ]; then\ncat >&2 <<'END'\n{help_text}\nEND\nexit 1\nfi\n"
+            f'for flag; do case $flag in --graph=*) [ -f "${{flag#--graph=}}" ] || exit 9;; esac; done\n'
+            f"{before}\ncat >&2 <<'END'\n{text}\nEND\n{after}\n"
+        )
+        return path
+
+    return make
+
+
+def bench(folder: Path, *arguments: object, seconds: float = 2) -> subprocess.CompletedProcess[str]:
+    argv = [*EDGEEFF, "bench", "--seconds", str(seconds), *map(str, arguments)]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_a_phone_by_its_catalog_name(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{double.serial}", "--runner", runner(), "--json")
+    assert done.returncode == 0, done.stderr
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert m["runtime"] == "benchmark_model" and m["device"]["model"] == "Google Pixel 8"
+    assert m["latency_s"]["median"] == pytest.approx(33.05e-3) and m["latency_s"]["p90"] is None
+    assert (m["delegated_ops"], m["ops"], m["delegate"]) == (238, 238, "XNNPACK")
+    codes = {warning["code"] for warning in m["warnings"]}
+    assert "no-raw-samples" in codes and "clock-unknown" not in codes
+    (results,) = (tmp_path / "results").glob("*.jsonl")
+    (stored,) = store.read(results)
+    assert stored.cpus == (2, 3)  # the big ones
+    state = stored.launches[0].state_before
+    assert state is not None and state.thermal_status == 0 and state.battery_percent == 83
+    assert any("'taskset' c " in line for line in double.commands)
+    assert all(name.startswith("edgeeff/") for name in double.files()) and len(double.files()) == 2
+
+
+def test_nothing_is_at_hand_to_time_it_with(phone: Make, small_tflite: Path, small_onnx: Path, tmp_path: Path) -> None:
+    serial = phone().serial
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{serial}")
+    assert done.returncode == 2
+    assert "its SHA-256 is not known here" in done.stderr and "--runner FILE" in done.stderr
+    done = bench(tmp_path, small_onnx, "--device", f"adb:{serial}")
+    assert done.returncode == 2 and "onnxruntime_perf_test is not prebuilt" in done.stderr
+
+
+def test_a_runner_that_is_something_else(phone: Make, small_tflite: Path, tmp_path: Path) -> None:
+    serial = phone().serial
+    for content, code, message in (
+        (b"PK\3\4 an archive", 2, "not a program for Android"),
+        (b"\x7fELF" + bytes(14) + b"\x3e\0" + bytes(44), 5, f"is for x86_64, and adb:{serial} is arm64-v8a"),
+        (b"#!/bin/sh\necho num_threads\n", 5, "its answer to --help is: num_threads"),
+    ):
+        (tmp_path / "r").write_bytes(content)
+        done = bench(tmp_path, small_tflite, "--device", f"adb:{serial}", "--runner", tmp_path / "r")
+        assert done.returncode == code and message in done.stderr, done.stderr
+
+
+def test_a_gpu_run_that_fell_back_fails_unless_allowed(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    arguments = [small_tflite, "--device", f"adb:{phone().serial}", "--runner", runner("v1-gpu-partial")]
+    done = bench(tmp_path, *arguments, "--accelerator", "gpu")
+    assert done.returncode == 7
+    assert "only 60 of 64 ops run in the GPU delegate: --allow-fallback" in done.stderr
+    done = bench(tmp_path, *arguments, "--accelerator", "gpu", "--allow-fallback")
+    assert done.returncode == 0, done.stderr
+    assert "60/64 GPU, fp16 allowed in 3 parts" in done.stdout
+    assert "4 of 64 ops do not run in the GPU, fp16 allowed delegate" in done.stdout
+
+
+def test_a_run_without_xnnpack_is_marked(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    arguments = [small_tflite, "--device", f"adb:{phone().serial}", "--runner", runner("v1-xnnpack-lost")]
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "not all ops run in the XNNPACK delegate" in done.stdout
+
+
+def test_a_phone_that_gets_hot_is_waited_for_and_measured_again(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    # The first launch throttles the phone: the clock's limit falls while it runs, and rises after some time.
+    limit = double.path("/sys/devices/system/cpu/cpu3/cpufreq/scaling_max_freq")
+    heat = (
+        f"if [ ! -e {tmp_path}/heated ]; then touch {tmp_path}/heated; echo 1400000 > {limit}\n"
+        f"(sleep 4; echo 2800000 > {limit}) </dev/null >/dev/null 2>&1 & fi"
+    )
+    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--runner", runner(before=heat), "--cooldown", "30"]
+    done = bench(tmp_path, *arguments, "--json", seconds=6)
+    assert done.returncode == 0, done.stderr
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert m["failed_launches"] == 1 and m["launches"] >= 1
+    assert "dropped, since the device throttled while it ran: the clock of core 3 is capped at 1.40 GHz" in done.stderr
+    assert "waiting up to 30 s for it to cool" in done.stderr
+
+
+def test_power_cut_in_the_middle_keeps_what_was_measured(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    cut = f"[ -e {tmp_path}/one ] || {{ touch {tmp_path}/one; exec 3>&1; }}\n"
+    path = runner(after=f"[ -e {tmp_path}/two ] && echo POWER-CUT\ntouch {tmp_path}/two", before=cut)
+    double.faults.cut_after = b"POWER-CUT"
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{double.serial}", "--runner", path, "--json", seconds=20)
+    assert done.returncode == 5
+    assert f"{double.serial} was lost" in done.stderr
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert m["launches"] == 1
+    (results,) = (tmp_path / "results").glob("*.jsonl")
+    assert len(store.read(results)[0].launches) == 1
+
+
+def test_a_reboot_between_two_looks_is_seen(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    boot = double.path("/proc/sys/kernel/random/boot_id")
+    path = runner(before=f"sed -i s/^......../00000000/ {boot}")
+    double.write("/proc/sys/kernel/random/boot_id", "11111111-1111-1111-1111-111111111111\n")
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{double.serial}", "--runner", path, "--json")
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert m["failed_launches"] == 1
+    assert "the device rebooted during this launch" in done.stderr
+
+
+def test_two_phones_at_once(phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path) -> None:
+    first, second = phone(), phone({"ro.product.model": "Pixel 9 Pro", "ro.product.device": "caiman"})
+    arguments = [small_tflite, "--device", f"adb:{first.serial}", "--device", f"adb:{second.serial}"]
+    done = bench(tmp_path, *arguments, "--runner", runner(), "--threads", "1,2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["measurements"]
+    assert sorted((m["device"]["model"], m["threads"]) for m in found) == [
+        ("Google Pixel 8", 1),
+        ("Google Pixel 8", 2),
+        ("Google Pixel 9 Pro", 1),
+        ("Google Pixel 9 Pro", 2),
+    ]
+    assert f"adb:{first.serial}  timing 2 cases" in done.stderr
+
+
+def test_fixed_performance_is_restored_also_after_ctrl_c(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    path = runner(before=f"touch {tmp_path}/began; sleep 30")
+    argv = [*EDGEEFF, "bench", str(small_tflite), "--device", f"adb:{double.serial}", "--runner", str(path)]
+    process = subprocess.Popen([*argv, "--fixed-performance"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(400):
+            if (tmp_path / "began").exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert (double.root / "cmd.log").read_text().splitlines() == [
+        "power set-fixed-performance-mode-enabled true",
+        "power set-fixed-performance-mode-enabled false",
+    ]
+    for _ in range(100):
+        if not double.running():
+            break
+        time.sleep(0.05)
+    assert not double.running()
+    assert all(not name.endswith((".pb", ".part")) for name in double.files())
+
+
+def test_fixed_performance_where_there_is_none(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    double.install("cmd", "#!/bin/sh\necho 'Failed to set FIXED_PERFORMANCE mode'\n")
+    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--runner", runner(), "--fixed-performance"]
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 5 and "Failed to set FIXED_PERFORMANCE mode" in done.stderr
+    done = bench(tmp_path, small_tflite, "--fixed-performance")
+    assert done.returncode == 2 and "host has no mode of fixed performance" in done.stderr
+
+
+def test_sustained(phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path) -> None:
+    double = phone()
+    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--runner", runner(), "--sustained", "3s"]
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "hottest, °C" in done.stdout and "33.5" in done.stdout
+    done = bench(tmp_path, *arguments, "--json")
+    (curve,) = json.loads(done.stdout)["sustained"]
+    assert curve["steps"][0]["median_s"] == pytest.approx(33.05e-3) and curve["steps"][0]["thermal_status"] == 0
+    assert curve["steps"][0]["limit_share"] == 1
+
+
+def test_an_unauthorized_phone(phone: Make, small_tflite: Path, tmp_path: Path) -> None:
+    serial = phone(allows=False).serial
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{serial}", "--json")
+    assert done.returncode == 5
+    error = json.loads(done.stdout)["error"]
+    assert error["message"] == f"{serial} is unauthorized" and "allow this computer's key" in error["hint"]
+
+
+def test_no_phone_at_all_never_becomes_the_host(adb_server: dict[str, str], small_tflite: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, **adb_server}
+    argv = [*EDGEEFF, "bench", str(small_tflite), "--device", "android"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 5
+    assert "no connected device fits 'android'; connected by adb: nothing" in done.stderr
+    assert not (tmp_path / "results").exists()
