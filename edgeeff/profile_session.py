@@ -73,7 +73,7 @@ def profile_case(
 
 def _request(case: Case, model: str, policy: LaunchPolicy) -> Request:
     m = case.measurement
-    return Request(model, m.runtime, m.accelerator, m.threads, m.seed, case.shapes, policy, case.cpus)
+    return Request(model, m.runtime, m.accelerator, m.threads, m.seed, case.shapes, policy, case.measurement.cpus)
 
 
 def _profile(case: Case, good: list[StepTimes], ops: tuple[OpTime, ...]) -> Profile:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeeff import registry
+from edgeeff.cli._bench_types import InputShape
 from edgeeff.cli._shared import json_option, print_json, say
-from edgeeff.cli.bench import InputShape
 
 if TYPE_CHECKING:
     from edgeeff.profiling import StepTimes
