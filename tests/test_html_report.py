@@ -16,6 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from edgeeff.objective import HARD, SOFT, TARGET_MACS, Exponents
+from edgeeff.profiles import OpTime, Profile
 from edgeeff.report import to_html
 from edgeeff.report.build import Inputs, build
 from edgeeff.report.figures import write_figures
@@ -57,10 +58,22 @@ def report(target_ms: float = 75.0, w: Exponents = SOFT) -> Report:
     return build(measurements, Inputs(VARIANTS), Settings(target_ms / 1e3, TARGET_MACS, w))
 
 
+def profile() -> Profile:
+    ops = (
+        OpTime("stem", "conv 3x3", "Conv", "stem", 10**7, (), None, (2e-3, 2.2e-3)),
+        OpTime("", "Transpose", "Transpose", None, None, (), None, (1e-3, 1e-3)),
+        OpTime("blocks.0", "depthwise 3x3", "DW", "blocks.0", 10**6, (), None, (1e-3, 1e-3)),
+    )
+    return Profile(
+        "p1", "b0.tflite", "0" * 64, 1, "tflite", "fp32", "b0", None, 11 * 10**6, "litert", None, 1, "cpu", HOST, "0.1.0",
+        1.79e9, "LiteRT's profiler", 30, (4e-3, 4e-3), (4e-3, 4e-3), (), ops,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(to_html.render(report()), encoding="utf-8")
+    path.write_text(to_html.render(report(), [profile()]), encoding="utf-8")
     return path.as_uri()
 
 
@@ -196,6 +209,14 @@ def test_plots_are_told_in_words(browser: webdriver.Chrome) -> None:
         assert len(plot.get_attribute("aria-label") or "") > 20
     told = browser.find_element(By.CSS_SELECTOR, "#precisions figcaption").text
     assert "lite2 int8-weights tflite on litert: 0.52x the time, 0.25x the size, top-1 change unknown" in told
+
+
+def test_a_profile_shows_where_the_time_goes(browser: webdriver.Chrome) -> None:
+    told = browser.find_element(By.CSS_SELECTOR, "#profile figcaption").text
+    assert told.startswith(
+        "b0 fp32 tflite on litert, host, 1 thread, measured by LiteRT's profiler, 2 launches of 30 runs."
+    )
+    assert "conv 3x3 51 %; (added by the runtime) 24 %; depthwise 3x3 24 %" in told
 
 
 def test_names_of_foreign_files_stay_text(browser: webdriver.Chrome) -> None:

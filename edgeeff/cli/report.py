@@ -13,6 +13,7 @@ from edgeeff.cli._shared import json_option, say
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
 from edgeeff.objective import TARGET_S, parse_exponents
+from edgeeff.profiles import Profile, read_profiles
 from edgeeff.report import to_csv, to_json, to_markdown, to_text
 from edgeeff.report.accuracies import read_accuracies
 from edgeeff.report.build import Inputs, build
@@ -79,13 +80,14 @@ def report(
         raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}", "MnasNet's is 75")
     settings = Settings(target_ms / 1e3, parse_macs(target_macs), parse_exponents(w))
     given = read_accuracies(accuracy) if accuracy else ()
-    measurements = _read(results or (Path("results"),))
+    paths = results or (Path("results"),)
+    measurements = _read(paths)
     variants = {name: variant for family in registry.families().values() for name, variant in family.variants.items()}
     built = build(measurements, Inputs(variants, given), settings)
     if page is not None:
         from edgeeff.report import to_html
 
-        _write(page, to_html.render(built))
+        _write(page, to_html.render(built, _profiles(paths)))
     if figures is not None:
         from edgeeff.report.figures import write_figures
 
@@ -96,6 +98,10 @@ def report(
         click.echo(text, nl=False)
     else:
         _write(out, text)
+
+
+def _profiles(paths: tuple[Path, ...]) -> list[Profile]:
+    return [profile for path in paths if path.is_dir() for profile in read_profiles(path)]
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from edgeeff import stats
+from edgeeff.profiles import ADDED, Profile
 from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
 from edgeeff.report.to_json import plain
 from edgeeff.report.values import Correlation, Group, Report, Row
@@ -23,7 +26,7 @@ DIGITS = 6
 """Significant digits of the columns; no latency is measured to more."""
 
 
-def page_data(report: Report) -> dict[str, Any]:
+def page_data(report: Report, profiles: Sequence[Profile] = ()) -> dict[str, Any]:
     """A JSON object: settings, groups, and one column a quantity over the rows of all groups.
 
     A column of text is {"values": the different texts, "codes": an index into them for each row}. Times are in
@@ -38,6 +41,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "iso_losses": ISO_LOSSES,
         "groups": [_group(group, offset) for group, offset in zip(report.groups, offsets, strict=True)],
         "columns": _columns(rows),
+        "profiles": [_profile(profile) for profile in reversed(profiles)],
         "details": {
             str(offset + i): _details(row)
             for group, offset in zip(report.groups, offsets, strict=True)
@@ -103,6 +107,22 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
         "launches": [latency.launches for latency in latencies],
         "failed": [latency.failed for latency in latencies],
     }
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    """A profile's ops; the steps that the runtime added are called so."""
+    threads = f"{profile.threads} thread{'s' if profile.threads != 1 else ''}"
+    name = profile.variant or Path(profile.path).name
+    title = f"{name} {profile.precision} {profile.format} on {profile.runtime}, {profile.device.name}, {threads}"
+    names: Counter[str] = Counter()
+    ops = []
+    for op in profile.ops:
+        label = op.name or f"{ADDED} {op.kernel}"
+        names[label] += 1
+        unique = label if names[label] == 1 else f"{label} #{names[label]}"
+        ops.append({"name": unique, "kind": op.kind if op.name else ADDED, "ms": op.time_s * 1e3, "macs": op.macs})
+    how = f"measured by {profile.method}, {len(profile.profiled_s)} launches of {profile.runs} runs"
+    return {"title": title, "how": how, "ops": plain(ops)}
 
 
 def _texts(values: Iterable[str]) -> dict[str, Any]:

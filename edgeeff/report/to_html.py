@@ -10,10 +10,11 @@ import base64
 import gzip
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeeff.errors import MissingExtraError
+from edgeeff.profiles import Profile
 from edgeeff.report import _table
 from edgeeff.report._document import Section, document
 from edgeeff.report._page_data import page_data
@@ -24,13 +25,16 @@ PAGE = Path(__file__).with_name("page")
 SCRIPTS = ("objective.js", "rows.js", "plots.js", "figures.js", "main.js")
 
 
-def render(report: Report) -> str:
+def render(report: Report, profiles: Sequence[Profile] = ()) -> str:
     """The whole page.
+
+    Args:
+        profiles: of which files the page shows where their time goes; the oldest first.
 
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    data = json.dumps(page_data(report), separators=(",", ":"), allow_nan=False)
+    data = json.dumps(page_data(report, profiles), separators=(",", ":"), allow_nan=False)
     # Compressed, so that 100,000 rows open fast from a disk or a mail; without a date, so that it is reproducible.
     packed = base64.b64encode(gzip.compress(data.encode(), compresslevel=6, mtime=0)).decode()
     parts = {
