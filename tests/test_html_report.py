@@ -65,7 +65,7 @@ def profile() -> Profile:
         OpTime("blocks.0", "depthwise 3x3", "DW", "blocks.0", 10**6, (), None, (1e-3, 1e-3)),
     )
     return Profile(
-        "p1", "b0.tflite", "0" * 64, 1, "tflite", "fp32", "b0", None, 11 * 10**6, "litert", None, 1, "cpu", HOST, "0.1.0",
+        "p1", "b0.tflite", "0" * 64, 1, "tflite", "fp32", "b0", None, 11 * 10**6, "litert", None, 1, "cpu", HOST, "0",
         1.79e9, "LiteRT's profiler", 30, (4e-3, 4e-3), (4e-3, 4e-3), (), ops,
     )  # fmt: skip
 
