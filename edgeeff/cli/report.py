@@ -91,8 +91,8 @@ def report(
     if figures is not None:
         from edgeeff.report.figures import write_figures
 
-        paths = write_figures(built, figures)
-        say(f"wrote {len(paths)} figures into {figures}")
+        drawn = write_figures(built, figures)
+        say(f"wrote {len(drawn)} figures into {figures}")
     text = RENDERERS["json" if as_json else form](built)
     if out is None:
         click.echo(text, nl=False)
