@@ -1,130 +1,43 @@
-"""A real sshd on loopback, with keys, configuration and a home folder of its own."""
+"""Servers for the tests of boards."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-@dataclass
-class Server:
-    """A running sshd. `home` is the client's home, `remote` the one that its sessions have."""
-
-    folder: Path
-    port: int
-    home: Path
-    remote: Path
-    process: subprocess.Popen[bytes]
-
-    address = "ssh://board"
-    """The alias in the client's configuration."""
-
-    def sessions(self) -> list[int]:
-        """Process ids of the connections that are served now."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children]
-
-    def stop(self) -> None:
-        for pid in self.sessions():
-            os.kill(pid, 9)
-        self.process.kill()
-        self.process.wait()
-
-
-def keygen(path: Path) -> Path:
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=30)
-    return path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def start_server(folder: Path, *, lines: Sequence[str] = (), before: Sequence[str] = (), port: int = 0) -> Server:
-    """Starts an sshd whose client configuration calls it "board".
-
-    Args:
-        lines: of sshd_config, which win over the usual ones.
-        before: what stands before sshd on its command line, such as unshare.
-        port: by default a free one.
-    """
-    assert SSHD is not None
-    port, home, remote = port or free_port(), folder / "home", folder / "remote"
-    (home / ".ssh").mkdir(parents=True, exist_ok=True)
-    remote.mkdir(exist_ok=True)
-    host_key, key = folder / "host_key", home / ".ssh" / "id_ed25519"
-    for path in (host_key, key):
-        if not path.exists():
-            keygen(path)
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    config = [
-        *lines,
-        f"Port {port}",
-        "ListenAddress 127.0.0.1",
-        f"HostKey {host_key}",
-        "PidFile none",
-        f"AuthorizedKeysFile {key}.pub",
-        "StrictModes no",
-        "UsePAM no",
-        "PasswordAuthentication no",
-        "KbdInteractiveAuthentication no",
-        "Subsystem sftp internal-sftp",
-        f"SetEnv HOME={remote}",
-    ]
-    (folder / "sshd_config").write_text("\n".join(config) + "\n")
-    trusted = (folder / "host_key.pub").read_text().split()
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {trusted[0]} {trusted[1]}\n")
-    user = os.environ.get("USER") or subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
-    (home / ".ssh" / "config").write_text(
-        f"Host board\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {key}\n"
-    )
-    with (folder / "log").open("ab") as log:
-        argv = [*before, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
-        process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return Server(folder, port, home, remote, process)
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.05)
-    process.kill()
-    raise AssertionError(f"sshd does not start:\n{(folder / 'log').read_text()}")
-
 
 @pytest.fixture(scope="session")
-def _sshd_is_there() -> None:
-    if SSHD is None:
+def sshd() -> ModuleType:
+    """The module that starts servers."""
+    spec = importlib.util.spec_from_file_location("sshd", Path(__file__).with_name("sshd.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sshd"] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    if module.SSHD is None:
         missing = "there is no sshd: apt-get install openssh-server"
         if os.environ.get("EDGEEFF_REQUIRE_ALL"):
             pytest.fail(missing)
         pytest.skip(missing)
+    return module
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _sshd_is_there: None) -> Iterator[Callable[..., Server]]:
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sshd: ModuleType) -> Iterator[Callable[..., Any]]:
     """Starts servers that end with the test. The client's home is that of the first."""
-    servers: list[Server] = []
+    servers: list[Any] = []
 
-    def begin(name: str = "sshd", **options: object) -> Server:
+    def begin(name: str = "sshd", **options: object) -> Any:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        server = start_server(folder, **options)  # type: ignore[arg-type]
+        server = sshd.start_server(folder, **options)
         if not servers:
             monkeypatch.setenv("HOME", str(server.home))
             monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -139,7 +52,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _sshd_is_there: None)
 
 
 @pytest.fixture
-def server(start: Callable[..., Server]) -> Server:
+def server(start: Callable[..., Any]) -> Any:
     """One plain server."""
     return start()
 
