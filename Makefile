@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # mypy knows nothing of setuptools' package-dir: it gets the installed shape as a tree of links.
 TYPED := build/typed
 
-.PHONY: install demo tensorflow test check format clean
+.PHONY: install demo tensorflow test test-devices check format clean
 
 install: $(STAMP)
 
@@ -30,6 +30,12 @@ tensorflow: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Devices of another architecture, under qemu: takes Debian, root, sshd (openssh-server) and Linux 6.7. What else they
+# need (some 200 MB) is fetched into build/devices; nothing is installed.
+test-devices: install
+	$(BIN)/python tests/devices/prepare.py build/devices
+	EDGEEFF_TEST_DEVICES=build/devices $(BIN)/python -m pytest tests/devices
 
 check: install
 	$(BIN)/ruff check .
