@@ -84,6 +84,7 @@ def quantize(
     from dataclasses import replace
 
     from edgeeff.errors import UsageError
+    from edgeeff.quantization import image_scale
 
     from ._quantize import quantize_integers, quantize_weights
 
@@ -98,7 +99,8 @@ def quantize(
         return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
     images, held_out = calibration.images, calibration.held_out
     if precision == "int8":
-        found = quantize_integers(network.graph, images, held_out, min_sqnr_db, pairs_saturate)
+        image = None if network.normalisation is None else image_scale(network.normalisation)
+        found = quantize_integers(network.graph, images, held_out, min_sqnr_db, pairs_saturate, image)
     else:
         found = quantize_weights(network.graph, images, held_out, pairs_saturate)
     return replace(

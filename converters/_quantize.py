@@ -16,7 +16,7 @@ from edgeeff import parity
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
 from edgeeff.ops import Conv2d, Dense, is_depthwise
-from edgeeff.quantization import Quantization, weight_scales
+from edgeeff.quantization import Quantization, ValueScale, weight_scales
 
 from ._bias_correction import correct_biases
 from ._execute import Executor
@@ -80,9 +80,12 @@ class IntegerQuantizer:
         graph: in float, of one image.
         images: (count, channels, height, width), to calibrate on.
         pairs_saturate: in the kernels of integer nodes, see `machines`.
+        image: the int8 form of the input, where it is known without looking at images.
     """
 
-    def __init__(self, graph: Graph, images: NDArray[np.float32], pairs_saturate: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, images: NDArray[np.float32], pairs_saturate: bool = False, image: ValueScale | None = None
+    ) -> None:
         self.graph = graph
         self.images = images
         self.pairs_saturate = pairs_saturate
@@ -93,6 +96,9 @@ class IntegerQuantizer:
             method: {name: choose(histogram) for name, histogram in self.histograms.items()}
             for method, choose in METHODS.items()
         }
+        if image is not None:
+            for ranges in self.ranges.values():
+                ranges.update(dict.fromkeys(graph.inputs, image))
         self.method = "min-max"
         self.corrected = correct_biases(self.with_plan(graph), [torch.from_numpy(images)])
         self.base = self._best_base()
@@ -149,13 +155,14 @@ def quantize_integers(
     held_out: NDArray[np.float32],
     min_sqnr_db: float | None = None,
     pairs_saturate: bool = False,
+    image: ValueScale | None = None,
 ) -> Quantized:
     """All that can be in int8; with a limit, what has to stay in float to reach it on held-out images does.
 
     Raises:
         ConversionError: no choice reaches the limit.
     """
-    quantizer = IntegerQuantizer(graph, images, pairs_saturate)
+    quantizer = IntegerQuantizer(graph, images, pairs_saturate, image)
     expected = outputs(graph, held_out)
 
     def held_out_db(made: Graph) -> float:

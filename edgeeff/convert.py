@@ -17,7 +17,7 @@ from edgeeff import parity
 from edgeeff.artifacts import write_manifest
 from edgeeff.errors import ConversionError
 from edgeeff.files import replacing, sha256_of
-from edgeeff.integers import IntegerForm, Quantizer, in_form, io_metadata, once, stored, with_scales
+from edgeeff.integers import IntegerForm, Quantizer, in_form, io_metadata, once, reads_bytes, stored, with_scales
 from edgeeff.machines import Machine
 from edgeeff.quantization import from_io, to_io
 from edgeeff.values import Artifact, Normalisation, Parity
@@ -143,6 +143,8 @@ def _metadata(network: Network, precision: str) -> dict[str, str]:
         fields["mean"] = " ".join(f"{value:g}" for value in network.normalisation.mean)
         fields["std"] = " ".join(f"{value:g}" for value in network.normalisation.std)
         fields["input"] = "RGB image in [0, 1], minus mean, divided by std"
+        if network.io == "uint8" and reads_bytes(network.graph, network.normalisation):
+            fields["input"] = "RGB image in [0, 255], its bytes as they are"
     if network.labels:
         fields["labels"] = network.labels
     if network.machine is not None:

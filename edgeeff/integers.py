@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.machines import Machine, this_machine
-from edgeeff.quantization import ValueScale, io_scale
-from edgeeff.values import TensorSpec
+from edgeeff.quantization import ValueScale, io_scale, takes_bytes
+from edgeeff.values import Normalisation, TensorSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,6 +88,14 @@ def once(quantize: Quantizer) -> Quantizer:
         return replace(made, graph=graph, machine=network.machine, io=network.io, notes=notes)
 
     return quantize_once
+
+
+def reads_bytes(graph: Graph, normalisation: Normalisation) -> bool:
+    """Whether a file that takes uint8 takes an image's bytes as they are."""
+    quantization = graph.quantization
+    return quantization is not None and all(
+        takes_bytes(quantization.values[name], normalisation) for name in graph.inputs
+    )
 
 
 def io_metadata(graph: Graph) -> dict[str, str]:

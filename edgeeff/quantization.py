@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff.ops import Weight
+from edgeeff.values import Normalisation
 
 LOWEST, HIGHEST = -128, 127
 
@@ -52,6 +53,22 @@ class Quantization:
     integer: frozenset[str] = frozenset()
     unsigned: bool = False
     io: str = "float"
+
+
+def image_scale(normalisation: Normalisation) -> ValueScale:
+    """The int8 form of an image: it holds every pixel, and is the pixels' own bytes where all channels are alike."""
+    channels = list(zip(normalisation.mean, normalisation.std, strict=True))
+    low, high = min(-mean / std for mean, std in channels), max((1 - mean) / std for mean, std in channels)
+    return value_scale(low, high)
+
+
+def takes_bytes(form: ValueScale, normalisation: Normalisation) -> bool:
+    """Whether an input of uint8 in this form takes an image's bytes as they are."""
+    zero_point = io_scale(form, "uint8").zero_point
+    return all(
+        abs(form.scale * 255 * std - 1) < 1e-5 and abs(zero_point - 255 * mean) < 1e-3
+        for mean, std in zip(normalisation.mean, normalisation.std, strict=True)
+    )
 
 
 def io_scale(form: ValueScale, io: str) -> ValueScale:

@@ -23,7 +23,18 @@ from edgeeff.errors import ConversionError
 from edgeeff.integers import IntegerForm
 from edgeeff.machines import MACHINES, find_machine, machine_of, this_machine
 from edgeeff.networks import NOISE_LABEL, noise
-from edgeeff.quantization import ValueScale, from_io, io_scale, pairs, to_io, weight_scales, weight_to_int8
+from edgeeff.quantization import (
+    ValueScale,
+    from_io,
+    image_scale,
+    io_scale,
+    pairs,
+    takes_bytes,
+    to_io,
+    weight_scales,
+    weight_to_int8,
+)
+from edgeeff.values import Normalisation
 
 onnx = importlib.import_module("onnx")
 integers = importlib.import_module("edgeeff.benchmarks._onnx_integers")
@@ -284,3 +295,28 @@ def test_dynamic_files_multiply_integers_but_for_depthwise_convolutions(images, 
         ("DEPTHWISE_CONV_2D", np.float32, np.float32),
         ("FULLY_CONNECTED", np.float32, np.int8),
     ]
+
+
+def test_an_input_of_uint8_takes_the_bytes_of_an_image_whose_channels_are_alike():
+    lite = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
+    form = image_scale(lite)
+    pixels = np.arange(256)
+    normalised = (pixels / 255 - lite.mean[0]) / lite.std[0]
+    assert (to_io(normalised, form, "uint8") == pixels).all()
+    assert takes_bytes(form, lite)
+    imagenet = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert not takes_bytes(image_scale(imagenet), imagenet)
+    for channel in range(3):
+        ends = np.array([0 - imagenet.mean[channel], 1 - imagenet.mean[channel]]) / imagenet.std[channel]
+        held = from_io(to_io(ends, image_scale(imagenet), "uint8"), image_scale(imagenet), "uint8")
+        assert np.abs(held - ends).max() <= image_scale(imagenet).scale
+
+
+def test_the_file_says_that_it_takes_bytes(network, images, tmp_path):
+    lite = replace(network, normalisation=Normalisation((127 / 255,) * 3, (128 / 255,) * 3))
+    form = IntegerForm(this_machine(), "uint8")
+    target = (ONNX, ONNXRUNTIME, "int8")
+    (made,) = convert(lite, [target], tmp_path, quantize=lambda n, p: quantize(n, p, images), form=form)
+    metadata = {entry.key: entry.value for entry in onnx.load(str(made.path)).metadata_props}
+    assert metadata["input"] == "RGB image in [0, 255], its bytes as they are"
+    assert (made.inputs[0].scale, made.inputs[0].zero_point) == (1 / 128, 127)
