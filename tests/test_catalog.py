@@ -93,3 +93,37 @@ def test_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert user_folder() == tmp_path / "edgeeff" / "devices"
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert user_folder() == Path.home() / ".config" / "edgeeff" / "devices"
+
+
+def test_every_datum_has_its_source() -> None:
+    """Of each file's own fields; what it takes from another is that one's to account for."""
+    import tomllib
+    from importlib.resources import files
+
+    for entry in (files("edgeeff.devices") / "catalog").iterdir():
+        table = tomllib.loads(entry.read_text())
+        stated = set(table) & {"match", "abi", "thermal", "threads", "accelerators"}
+        if entry.name == "host.toml":
+            stated -= {"match"}
+        assert stated <= set(table["sources"]), entry.name
+
+
+@pytest.mark.parametrize(
+    ("transport", "properties", "name"),
+    [
+        ("adb", {"manufacturer": "Google", "model": "Pixel 8", "device": "shiba"}, "pixel-8"),
+        ("adb", {"manufacturer": "Google", "model": "Pixel 8 Pro", "device": "husky"}, "pixel"),
+        ("adb", {"manufacturer": "Google", "model": "Pixel 9 Pro", "device": "caiman"}, "pixel-9-pro"),
+        ("adb", {"manufacturer": "Google", "model": "Pixel 9 Pro XL", "device": "komodo"}, "pixel"),
+        ("adb", {"manufacturer": "samsung", "model": "SM-S921B"}, "galaxy-s24"),
+        ("adb", {"manufacturer": "samsung", "model": "SM-S931U1"}, "galaxy-s25"),
+        ("adb", {"manufacturer": "Fairphone", "model": "FP5"}, None),
+        ("ssh", {"model": "Raspberry Pi 5 Model B Rev 1.0"}, "raspberry-pi-5"),
+        ("ssh", {"model": "Raspberry Pi 4 Model B Rev 1.4"}, "raspberry-pi-4"),
+        ("ssh", {"model": "NVIDIA Jetson Orin Nano Developer Kit"}, "jetson-orin-nano"),
+        ("ssh", {}, None),
+    ],
+)
+def test_devices_are_known_by_what_they_say(transport: str, properties: dict[str, str], name: str | None) -> None:
+    found = best_fit(CATALOG, transport, properties)
+    assert (found and found.name) == name

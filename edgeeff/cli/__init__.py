@@ -26,6 +26,7 @@ COMMANDS = {
     "profile": "Time each op of a file: where the time goes.",
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
     "predict": "Estimate what a network would take on a device, by a model fitted there.",
+    "devices": "Show what is connected, and whether it works.",
     "report": "Show where each file stands against the MnasNet objective.",
 }
 
