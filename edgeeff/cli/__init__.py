@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
     "predict": "Estimate what a network would take on a device, by a model fitted there.",
     "devices": "Show what is connected, and whether it works.",
+    "baseline": "Keep the files that edgeeff check compares with.",
     "report": "Show where each file stands against the MnasNet objective.",
 }
 

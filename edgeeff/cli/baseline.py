@@ -1,0 +1,98 @@
+"""`edgeeff baseline`: keeps the files that `edgeeff check` compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeeff.cli._shared import json_option, print_json, say
+
+if TYPE_CHECKING:
+    from edgeeff.baseline import Entry
+
+DEFAULT = Path("baseline")
+
+where = click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=DEFAULT,
+    show_default=True,
+    help="A folder (for a cache), or an archive ending in .tar.gz (for a release).",
+)
+
+
+@click.group("baseline", short_help="Keep the files that edgeeff check compares with.")
+def baseline() -> None:
+    """Keep the files that `edgeeff check` compares with: in a folder for a CI cache, or in an archive for a release.
+
+    An artifact is kept, never a latency: what a number was on another day says nothing of today's machine.
+    """
+
+
+@baseline.command("save", short_help="Keep model files as a baseline.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
+@where
+@json_option
+def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) -> None:
+    """Keep FILES with their manifests and hashes; by default all model files in ./artifacts."""
+    from edgeeff import baseline as baselines
+    from edgeeff.cases import model_files
+
+    entries = baselines.save(list(dict.fromkeys(files)) or model_files(artifacts, ()), target)
+    say(f"saved {len(entries)} file{'s' if len(entries) != 1 else ''} to {target}")
+    _show(entries, as_json)
+
+
+@baseline.command("show", short_help="List what a baseline holds, and check it.")
+@click.argument("source", type=click.Path(path_type=Path), default=DEFAULT)
+@json_option
+def show(source: Path, as_json: bool) -> None:
+    """List what SOURCE holds, every file checked by its hash; ./baseline by default."""
+    from edgeeff import baseline as baselines
+
+    _show(baselines.read(source), as_json)
+
+
+@baseline.command("restore", short_help="Put a baseline's files into a folder.")
+@click.argument("source", type=click.Path(path_type=Path), default=DEFAULT)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("baseline-artifacts"), show_default=True)
+@json_option
+def restore(source: Path, out: Path, as_json: bool) -> None:
+    """Put the files of SOURCE, a folder or an archive, into a folder, each checked by its hash."""
+    from edgeeff import baseline as baselines
+
+    entries = baselines.restore(source, out)
+    say(f"restored {len(entries)} file{'s' if len(entries) != 1 else ''} into {out}")
+    _show(entries, as_json)
+
+
+def _show(entries: Sequence[Entry], as_json: bool) -> None:
+    from edgeeff.report import _table
+    from edgeeff.report._table import Column, Table
+
+    if as_json:
+        print_json({"entries": [asdict(entry) for entry in entries]})
+        return
+    names = [Column(name) for name in ("file", "variant", "format", "precision", "weights")]
+    columns = [*names, Column("size, MB", "decimal"), Column("sha256")]
+    rows = [
+        [
+            e.file,
+            e.variant or "-",
+            e.format,
+            *(text or "unknown" for text in (e.precision, e.weights)),
+            *_size_and_hash(e),
+        ]
+        for e in entries
+    ]
+    click.echo(_table.text(Table(columns, rows)), nl=False)
+
+
+def _size_and_hash(entry: Entry) -> tuple[str, str]:
+    return f"{entry.size_bytes / 1e6:.2f}", entry.sha256[:12]

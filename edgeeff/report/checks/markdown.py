@@ -1,0 +1,39 @@
+"""Checks -> Markdown, for a comment on a pull request or a step's summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeeff.compare import Check, Figure
+from edgeeff.report import _table
+from edgeeff.report._table import Column, Table
+from edgeeff.report.checks.sentence import amount, explanation, headline, percent
+
+MARKER = "<!-- edgeeff check -->"
+"""The first line, by which a bot finds its earlier comment and replaces it."""
+
+
+def render(checks: Sequence[Check]) -> str:
+    """The verdict, a table of the models, and what is to be said of those that are not fine."""
+    columns = [Column("model"), Column("verdict"), Column("latency, %", "decimal"), Column("99 % interval", "decimal")]
+    columns += [Column("size"), Column("launches", "decimal")]
+    rows = [_cells(check) for check in checks]
+    parts = [MARKER, f"### edgeeff check: {_table.escape(headline(checks))}\n", _table.markdown(Table(columns, rows))]
+    told = [
+        f"- **{_table.escape(check.name)}**: {_table.escape(line)}\n" for check in checks for line in explanation(check)
+    ]
+    return "\n".join(parts) + ("\n" + "".join(told) if told else "")
+
+
+def _cells(check: Check) -> list[str]:
+    ratio = "-" if check.ratio is None else percent(check.ratio)
+    interval = "-" if check.low is None or check.high is None else f"{percent(check.low)} .. {percent(check.high)}"
+    size = next((figure for figure in check.figures if figure.name == "size"), None)
+    return [check.name, check.verdict.value, ratio, interval, _size(size), str(check.launches)]
+
+
+def _size(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    growth = "" if figure.growth is None else f" ({figure.growth * 100:+.1f} %)"
+    return f"{amount(figure.candidate, figure.unit)}{growth}"

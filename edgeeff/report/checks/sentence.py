@@ -1,0 +1,69 @@
+"""A check in one line, and all of them as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgeeff.compare import Check, Figure, worst
+from edgeeff.report._numbers import significant
+
+
+def sentence(check: Check) -> str:
+    """ "b0 int8 tflite: +4.1 % (99 % interval +3.2 .. +5.0), regressed"."""
+    measured = change(check)
+    return f"{check.name}: {f'{measured}, ' if measured else ''}{check.verdict.value}"
+
+
+def change(check: Check) -> str:
+    """ "+4.1 % (99 % interval +3.2 .. +5.0)"; empty where nothing was measured."""
+    if check.ratio is None:
+        return ""
+    if check.low is None or check.high is None:
+        return f"{percent(check.ratio)} %"
+    digits = 1 if (check.high - check.low) * 100 > 0.2 else 2
+    ends = f"{percent(check.low, digits)} .. {percent(check.high, digits)}"
+    return f"{percent(check.ratio, digits)} % ({check.level * 100:.3g} % interval {ends})"
+
+
+def percent(ratio: float, digits: int = 1) -> str:
+    """What a ratio says in percent, signed: 1.041 is "+4.1"."""
+    return f"{(ratio - 1) * 100:+.{digits}f}"
+
+
+def explanation(check: Check) -> Iterator[str]:
+    """What else is to be said of a check, a sentence each: reasons, and the figures that exceed their limits."""
+    yield from check.reasons
+    for figure in check.figures:
+        if figure.exceeded:
+            yield figure_sentence(figure)
+    if check.coarse:
+        yield "the sides were paired by process and not by call, which is coarser"
+
+
+def figure_sentence(figure: Figure) -> str:
+    """ "size 5.31 -> 5.60 MB (+5.5 %), the limit is +2 %"."""
+    ends = " -> ".join(amount(value, figure.unit) for value in (figure.baseline, figure.candidate))
+    growth = "" if figure.growth is None else f" ({figure.growth * 100:+.1f} %)"
+    limit = "" if figure.limit is None else f", the limit is {figure.limit * 100:+.3g} %"
+    return f"{figure.name.replace('_', ' ')} {ends}{growth}{limit}"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A figure with its unit, in the size that people use."""
+    if value is None:
+        return "unknown"
+    if unit == "bytes":
+        return f"{value / 1e6:.2f} MB"
+    if unit == "s":
+        return f"{significant(value * 1e3)} ms"
+    return f"{value:.0f} {unit}"
+
+
+def headline(checks: Sequence[Check]) -> str:
+    """The build in a sentence: "regressed: 1 of 3 models (2 passed)"."""
+    verdict = worst(checks)
+    counts = {name: sum(check.verdict == name for check in checks) for name in dict.fromkeys(c.verdict for c in checks)}
+    count = counts.pop(verdict, 0)
+    others = ", ".join(f"{number} {name.value}" for name, number in counts.items())
+    models = f"{count} of {len(checks)} model{'s' if len(checks) != 1 else ''}"
+    return f"{verdict.value}: {models}{f' ({others})' if others else ''}"

@@ -1,0 +1,101 @@
+"""What CI systems read of checks: JUnit, GitHub, GitLab, Markdown; whatever a model is called."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from edgeeff.compare import Check, Figure, Verdict
+from edgeeff.report.checks import github, gitlab, junit, markdown
+from edgeeff.report.checks.sentence import figure_sentence, headline, sentence
+
+PASSED = Check("b0 fp32 tflite", Verdict.PASSED, (), 1.002, 0.995, 1.009, launches=14, seconds=21.04,
+               candidate="artifacts/b0-fp32.tflite", device="host", runtime="litert",
+               figures=(Figure("size", "bytes", 21.12e6, 21.12e6), Figure("startup", "s", 0.081, 0.084)))  # fmt: skip
+REGRESSED = replace(PASSED, name="b0 int8 tflite", verdict=Verdict.REGRESSED, ratio=1.041, low=1.032, high=1.05,
+                    candidate="artifacts/b0-int8.tflite",
+                    figures=(Figure("size", "bytes", 5.31e6, 5.6e6, 0.02, True),))  # fmt: skip
+REFUSED = Check("lite0 int8 onnx", Verdict.REFUSED, ("threads differ: 1 and 4",), candidate="lite0.onnx", device="host")
+UNDECIDED = replace(PASSED, verdict=Verdict.INCONCLUSIVE, reasons=("after 20 launches the interval is still +-4.1 %",))
+ALL = (PASSED, REGRESSED, REFUSED, UNDECIDED)
+HOSTILE = "a\x00\x1b[2J<b>&\"'|`,:%0A::error::taken\r\n]]>\ufffe"
+
+
+@pytest.mark.parametrize(("said", "expected"), [
+    (sentence(REGRESSED), "b0 int8 tflite: +4.1 % (99 % interval +3.2 .. +5.0), regressed"),
+    (sentence(PASSED), "b0 fp32 tflite: +0.2 % (99 % interval -0.5 .. +0.9), passed"),
+    (sentence(replace(PASSED, ratio=1.0004, low=0.9996, high=1.0011)),
+     "b0 fp32 tflite: +0.04 % (99 % interval -0.04 .. +0.11), passed"),
+    (sentence(REFUSED), "lite0 int8 onnx: refused"),
+    (figure_sentence(REGRESSED.figures[0]), "size 5.31 MB -> 5.60 MB (+5.5 %), the limit is +2 %"),
+    (figure_sentence(Figure("memory", "bytes", None, 1e6, 0.1, True)), "memory unknown -> 1.00 MB, the limit is +10 %"),
+    (headline(ALL), "regressed: 1 of 4 models (1 passed, 1 refused, 1 inconclusive)"),
+    (headline((PASSED,)), "passed: 1 of 1 model"),
+    (headline(()), "refused: 0 of 0 models"),
+])  # fmt: skip
+def test_a_check_in_words(said: str, expected: str) -> None:
+    assert said == expected
+
+
+def test_junit_counts_what_is_not_fine() -> None:
+    suite = ElementTree.fromstring(junit.render(ALL)).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "2")
+    fine, failed, refused, undecided = suite.findall("testcase")
+    assert [child.tag for child in fine] == ["system-out"]
+    failure = failed.find("failure")
+    assert failure is not None
+    assert failure.get("message") == sentence(REGRESSED)
+    assert "size 5.31 MB -> 5.60 MB" in (failure.text or "")
+    assert refused.find("error").get("type") == "refused"  # type: ignore[union-attr]
+    assert undecided.find("error").get("type") == "inconclusive"  # type: ignore[union-attr]
+    assert fine.get("classname") == "edgeeff.host.litert"
+    assert fine.get("time") == "21.0"
+
+
+def test_github_annotates_each_check() -> None:
+    lines = github.annotations(ALL).splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["::notice", "::error", "::error", "::warning"]
+    assert lines[1].startswith("::error file=artifacts/b0-int8.tflite,title=edgeeff%3A b0 int8 tflite regressed::")
+    assert "+4.1 %25 (99 %25 interval" in lines[1]
+    assert "%0Asize 5.31 MB" in lines[1]
+    outside = github.annotations([replace(PASSED, candidate="/tmp/x.tflite")])
+    assert "file=" not in outside
+
+
+def test_gitlab_reads_metrics_and_issues() -> None:
+    lines = gitlab.metrics((PASSED,)).splitlines()
+    labels = '{model="b0 fp32 tflite",device="host",runtime="litert",threads="1"}'
+    assert lines[0] == f"edgeeff_latency_ratio{labels} 1.002"
+    assert f"edgeeff_size_bytes{labels} 21120000" in lines
+    assert f"edgeeff_startup_seconds{labels} 0.084" in lines
+    assert lines[-1] == "# EOF"
+    issues = json.loads(gitlab.code_quality(ALL))
+    assert [issue["severity"] for issue in issues] == ["major", "critical", "minor"]
+    assert len({issue["fingerprint"] for issue in issues}) == 3
+    again = json.loads(gitlab.code_quality([replace(REGRESSED, ratio=1.06, low=1.05, high=1.07)]))
+    assert again[0]["fingerprint"] == issues[0]["fingerprint"]
+    assert issues[0]["location"] == {"path": "artifacts/b0-int8.tflite", "lines": {"begin": 1}}
+
+
+def test_markdown_is_one_table_and_the_reasons() -> None:
+    text = markdown.render(ALL)
+    assert text.startswith(markdown.MARKER)
+    assert "### edgeeff check: regressed: 1 of 4 models" in text
+    assert "| b0 int8 tflite | regressed | +4.1 | +3.2 .. +5.0 | 5.60 MB (+5.5 %) | 14 |" in text
+    assert "- **lite0 int8 onnx**: threads differ: 1 and 4" in text
+
+
+def test_a_hostile_name_breaks_nothing() -> None:
+    hostile = replace(REGRESSED, name=HOSTILE, reasons=(HOSTILE,), candidate=HOSTILE, device=HOSTILE)
+    case = ElementTree.fromstring(junit.render([hostile])).find("testsuite/testcase")
+    assert case is not None
+    assert "::error::taken" in (case.get("name") or "")
+    assert len(github.annotations([hostile]).splitlines()) == 1
+    assert len(gitlab.metrics([hostile]).splitlines()) == len(gitlab.metrics([REGRESSED]).splitlines())
+    assert json.loads(gitlab.code_quality([hostile]))[0]["location"]["path"] == HOSTILE
+    assert "\x1b" not in markdown.render([hostile])
+    assert markdown.render([hostile]).count("\n") == markdown.render([replace(REGRESSED, reasons=("a",))]).count("\n")
