@@ -57,12 +57,12 @@ def test_junit_counts_what_is_not_fine() -> None:
 
 
 def test_github_annotates_each_check() -> None:
-    lines = github.annotations(ALL).splitlines()
+    lines = github.commands(ALL).splitlines()
     assert [line.split(" ")[0] for line in lines] == ["::notice", "::error", "::error", "::warning"]
     assert lines[1].startswith("::error file=artifacts/b0-int8.tflite,title=edgeeff%3A b0 int8 tflite regressed::")
     assert "+4.1 %25 (99 %25 interval" in lines[1]
     assert "%0Asize 5.31 MB" in lines[1]
-    outside = github.annotations([replace(PASSED, candidate="/tmp/x.tflite")])
+    outside = github.commands([replace(PASSED, candidate="/tmp/x.tflite")])
     assert "file=" not in outside
 
 
@@ -94,7 +94,7 @@ def test_a_hostile_name_breaks_nothing() -> None:
     case = ElementTree.fromstring(junit.render([hostile])).find("testsuite/testcase")
     assert case is not None
     assert "::error::taken" in (case.get("name") or "")
-    assert len(github.annotations([hostile]).splitlines()) == 1
+    assert len(github.commands([hostile]).splitlines()) == 1
     assert len(gitlab.metrics([hostile]).splitlines()) == len(gitlab.metrics([REGRESSED]).splitlines())
     assert json.loads(gitlab.code_quality([hostile]))[0]["location"]["path"] == HOSTILE
     assert "\x1b" not in markdown.render([hostile])

@@ -8,11 +8,11 @@ from edgeeff.compare import Check, Verdict
 from edgeeff.report.checks import markdown
 from edgeeff.report.checks.sentence import explanation, sentence
 
-COMMANDS = {Verdict.REGRESSED: "error", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "warning"}
+LEVELS = {Verdict.REGRESSED: "error", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "warning"}
 """What is fine is a notice."""
 
 
-def annotations(checks: Sequence[Check]) -> str:
+def commands(checks: Sequence[Check]) -> str:
     """A workflow command a check ("::error title=...::..."), each on a line of its own."""
     return "".join(f"{_annotation(check)}\n" for check in checks)
 
@@ -24,7 +24,7 @@ def _annotation(check: Check) -> str:
     if check.candidate and not check.candidate.startswith(("/", "..")):
         properties = {"file": check.candidate, **properties}
     listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{COMMANDS.get(check.verdict, 'notice')} {listed}::{_data(told)}"
+    return f"::{LEVELS.get(check.verdict, 'notice')} {listed}::{_data(told)}"
 
 
 def _data(text: str) -> str:
