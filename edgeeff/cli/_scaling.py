@@ -60,8 +60,8 @@ class ScalingOptions:
 def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options; the command gets them as one `scaling` argument."""
 
-    @click.option("--width", type=float, help="Channels, as a multiple of b0's or lite0's.")
-    @click.option("--depth", type=float, help="Repeats, as a multiple of b0's or lite0's.")
+    @click.option("--width", type=float, help="Channels, as a multiple of b0's, lite0's or the network's own.")
+    @click.option("--depth", type=float, help="Repeats, as a multiple of b0's, lite0's or the network's own.")
     @click.option("--resolution", type=int, help="Size of the input in pixels.")
     @click.option("--phi", type=float, help="Compound: depth, width, resolution times alpha, beta, gamma ^ PHI.")
     @click.option("--alpha", type=float, help="Base of the depth for --phi; 1.2 by default.")

@@ -43,7 +43,13 @@ class Shape(click.ParamType[tuple[int, ...]]):
 
 
 @click.command("convert", short_help="Write a network as ONNX or TFLite.")
-@click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="b0, lite0, mobilenetv2 ...: see edgeeff variants. Repeatable.",
+)
 @click.option("--module", metavar="PACKAGE.FILE:FUNCTION", help="Any torch network in place of a variant.")
 @click.option("--input", "inputs", multiple=True, type=Shape(), help="Input shape of --module, e.g. 1x3x224x224.")
 @click.option(
