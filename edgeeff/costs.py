@@ -7,7 +7,6 @@ the table of a family.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -112,15 +111,20 @@ class Costs:
         Raises:
             UsageError: the precision is not one of these.
         """
-        return self.weight_bytes(precision) + self.peak_activations * _activation_bytes(precision)
+        return self.weight_bytes(precision) + self.peak_activations * activation_bytes(precision)
 
     def weight_bytes(self, precision: str) -> int:
         """Bytes of the weights and biases in a file, see `memory_bytes`."""
-        _activation_bytes(precision)
+        activation_bytes(precision)
         return sum(_stored(op, precision) for op in self.ops)
 
 
-def _activation_bytes(precision: str) -> int:
+def activation_bytes(precision: str) -> int:
+    """Bytes of one element of an activation; arithmetic is in float32 but for int8.
+
+    Raises:
+        UsageError: there is no such precision.
+    """
     known = {"fp32": 4, "fp16": 4, "int8-weights": 4, "int8": 1}
     if precision not in known:
         raise UsageError(f"the memory of precision {precision!r} is not known", f"one of {', '.join(known)}")
@@ -133,7 +137,3 @@ def _stored(op: OpCost, precision: str) -> int:
     if precision == "int8-weights" and op.weights < INT8_LEAST_ELEMENTS:
         return (op.weights + op.bias) * 4
     return op.weights + 4 * (op.bias + op.bias)
-
-
-def total_macs(ops: Sequence[OpCost]) -> int:
-    return sum(op.macs for op in ops)

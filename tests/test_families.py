@@ -238,6 +238,11 @@ def test_every_kind_of_block_converts_to_both_formats(
         assert artifact.macs == made.graph.macs
         if precision == "fp32":
             assert artifact.parity.sqnr_db >= 100
+        # What `edgeeff scale` counts as the weights' memory is what the file stores, but for names and operators.
+        variant, family = scaled(name, width, depth, 64)
+        costs = family.costs(variant, classes=10)
+        overhead = artifact.size_bytes - costs.weight_bytes(precision)
+        assert 0 < overhead < 1500 * len(costs.ops)
 
 
 def images(count: int) -> np.ndarray:

@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "Estimate what a network would take on a device, by a model fitted there.",
     "devices": "Show what is connected, and whether it works.",
     "baseline": "Keep the files that edgeeff check compares with.",
+    "scale": "Scale a network by phi, or find the largest phi that fits a target.",
     "report": "Show where each file stands against the MnasNet objective.",
 }
 

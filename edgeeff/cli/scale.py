@@ -1,0 +1,250 @@
+"""`edgeeff scale`: compound scaling, to a phi or to the largest phi that fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeeff.cli._shared import json_option, print_json
+from edgeeff.cli.convert import find_variant
+from edgeeff.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeeff.cli._timing import TimingOptions
+    from edgeeff.protocols import ModelFamily
+    from edgeeff.solve import Bases, Limits, Scaled
+    from edgeeff.values import Variant
+
+PRECISIONS = ("fp32", "fp16", "int8-weights", "int8")
+COUNTED = {
+    "fp32": "weights and activations of 4 bytes",
+    "fp16": "weights of 2 bytes, activations of 4, since both formats compute in float32",
+    "int8-weights": "weights of 1 byte with 4 a channel, those below 2048 elements and biases of 4, activations of 4",
+    "int8": "weights of 1 byte with 4 a channel, biases of 4, activations of 1",
+}
+
+
+class Amount(click.ParamType[int]):
+    """ "1G", "400M", "8MB", "512KiB": a number with a unit."""
+
+    UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+    def __init__(self, name: str, example: str) -> None:
+        self.name = name
+        self.example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?i?)(?:b|macs)?", value.strip().lower())
+        amount = float(found[1]) * self.UNITS.get(found[2], 0) if found else 0.0
+        if not 1 <= amount < 2**62:
+            self.fail(f"{value!r} is not an amount such as {self.example}", param, ctx)
+        return round(amount)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where scaling starts."""
+
+    base: Variant
+    family: ModelFamily
+    bases: Bases
+    precision: str
+
+
+@click.group("scale", invoke_without_command=True, short_help="Compound scaling: the largest network that fits.")
+@click.option("--variant", default="b0", show_default=True, metavar="NAME", help="What is scaled.")
+@click.option("--phi", type=float, help="Depth, width and resolution times alpha, beta, gamma ^ PHI.")
+@click.option("--target-macs", type=Amount("count", "1G or 400M"), help="The most multiply-adds, e.g. 1G.")
+@click.option(
+    "--target-memory", type=Amount("bytes", "8MB or 512KiB"), help="The most bytes: weights plus peak activations."
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="For the memory.")
+@click.option("--alpha", type=float, default=1.2, show_default=True, help="Base of the depth.")
+@click.option("--beta", type=float, default=1.1, show_default=True, help="Base of the width.")
+@click.option("--gamma", type=float, default=1.15, show_default=True, help="Base of the resolution.")
+@click.option("--step", type=float, help="Of phi, where it is looked for. Default: 0.01; 0.1 for --target-ms.")
+@click.option("--target-ms", type=float, metavar="MS", help="The most milliseconds, measured on --device.")
+@click.option("--device", default="host", show_default=True, help="For --target-ms: as edgeeff bench has it.")
+@click.option("--serial", help="The address of the device, where several fit.")
+@click.option("--runtime", help="For --target-ms. Default: by format.")
+@click.option("--format", "format_name", default="tflite", show_default=True, help="For --target-ms: tflite, onnx.")
+@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --target-ms.")
+@click.option("--accelerator", default="cpu", show_default=True, help="For --target-ms.")
+@click.option("--seconds", type=float, default=10.0, show_default=True, help="For --target-ms: for each network.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 100),
+    default=8,
+    show_default=True,
+    help="For --target-ms: networks timed.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="For --target-ms: where the raw samples go.",
+)
+@json_option
+@click.pass_context
+def scale(
+    context: click.Context,
+    variant: str,
+    phi: float | None,
+    target_macs: int | None,
+    target_memory: int | None,
+    precision: str,
+    alpha: float,
+    beta: float,
+    gamma: float,
+    step: float | None,
+    target_ms: float | None,
+    device: str,
+    serial: str | None,
+    runtime: str | None,
+    format_name: str,
+    threads: int,
+    accelerator: str,
+    seconds: float,
+    most: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Scale a network by one phi, or find the largest phi whose network fits the targets.
+
+    Targets can be combined: the answer fits all of them. Without --phi and without a target, the published members are
+    shown beside the exact powers. Nothing is built: counts are exact, and no weights are allocated; but for
+    --target-ms, which writes and times a handful of networks with random weights.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from edgeeff.cli._timing import TimingOptions
+    from edgeeff.solve import LATENCY_STEP, STEP, Bases, Limits
+
+    start = _Start(*find_variant(variant), Bases(alpha, beta, gamma), precision)
+    limits = Limits(target_macs, target_memory, precision)
+    if target_ms is not None:
+        if phi is not None:
+            raise UsageError("--phi says what --target-ms looks for: leave out one of them")
+        if not 0 < target_ms < float("inf"):
+            raise UsageError(f"--target-ms {target_ms:g} is not a time")
+        timed = TimingOptions(device, serial, runtime, format_name, precision, threads, accelerator, seconds, out)
+        _solve_in_time(start, limits, target_ms / 1e3, timed, step or LATENCY_STEP, most, as_json)
+    elif phi is None and limits.macs is None and limits.memory_bytes is None:
+        _show_published(start, as_json)
+    elif phi is not None:
+        _show_phi(start, phi, limits, as_json)
+    else:
+        _solve(start, limits, step or STEP, as_json)
+
+
+def _show_phi(start: _Start, phi: float, limits: Limits, as_json: bool) -> None:
+    from edgeeff.solve import scaled
+
+    made = scaled(start.base, start.family, phi, start.bases, start.precision)
+    excess = made.excess(limits)
+    if excess:
+        raise UsageError(
+            f"--phi {phi:g} contradicts the target: {made.variant.name} has {' and '.join(excess)}",
+            "leave out --phi for the largest that fits, or leave out the target",
+        )
+    _show(start, made, "", as_json, {})
+
+
+def _solve(start: _Start, limits: Limits, step: float, as_json: bool) -> None:
+    from edgeeff.solve import Ladder, largest
+
+    found = largest(Ladder(start.base, start.family, start.bases, start.precision, step), limits)
+    note = f"The largest phi that fits, in steps of {step:g}. At phi {found.next_phi:g}: {found.limited_by}."
+    extra = {"step": step, "next_phi": found.next_phi, "limited_by": found.limited_by}
+    _show(start, found.best, note, as_json, extra)
+
+
+def _solve_in_time(
+    start: _Start,
+    limits: Limits,
+    target_s: float,
+    options: TimingOptions,
+    step: float,
+    most: int,
+    as_json: bool,
+) -> None:
+    from edgeeff.cli._timing import timing
+    from edgeeff.report.scale_table import timed_json, timed_text
+    from edgeeff.solve import Ladder, best_in_time, largest_in_time
+
+    ladder = Ladder(start.base, start.family, start.bases, start.precision, step)
+    with timing(options, start.family) as time:
+        timed = largest_in_time(ladder, target_s, limits, time, most)
+    best = best_in_time(timed, target_s)
+    if best is None:
+        least = min(timed, key=lambda t: t.latency_s)
+        raise UsageError(
+            f"no scaling of {start.base.name} that was timed on {options.device} meets {target_s * 1e3:g} ms: "
+            f"{least.scaled.variant.name} takes {least.latency_s * 1e3:.3g} ms, {least.latency_s / target_s:.3g} times "
+            "as long",
+            "a larger target, a smaller --variant, or --precision int8",
+        )
+    if not as_json:
+        click.echo(timed_text(timed, target_s))
+    bounds = [t.scaled.phi for t in timed if t.scaled.phi > best.scaled.phi]
+    note = f"The largest phi that met {target_s * 1e3:g} ms on {options.device}, measured with random weights; "
+    note += f"phi {min(bounds):g} did not." if bounds else "none above it was timed."
+    extra = {"latency_ms": best.latency_s * 1e3, "device": options.device, "timed": timed_json(timed)}
+    _show(start, best.scaled, note, as_json, extra)
+
+
+def _show(start: _Start, made: Scaled, note: str, as_json: bool, extra: dict[str, Any]) -> None:
+    from edgeeff.report.scale_table import costs_text, rounding_text, to_json
+
+    if as_json:
+        print_json({**to_json(made, start.precision), **extra})
+        return
+    rows = [(f"{made.phi:g}", made), *(("-", member) for member in _members(start))]
+    click.echo(costs_text(rows, start.precision))
+    click.echo(rounding_text(start.family.costs(start.base), start.family.costs(made.variant), made, start.base))
+    if note:
+        click.echo(note)
+    click.echo("Repeats round up, channels to multiples of 8, the resolution to the nearest multiple of 8 px.")
+    click.echo(f"Memory: {COUNTED[start.precision]}; the activations are those alive at once, at their peak.")
+    if made.variant.name not in start.family.variants:
+        made_of = f"--variant {start.base.name} --width {made.scaling.width:.6g} --depth {made.scaling.depth:.6g}"
+        click.echo(f"edgeeff convert {made_of} --resolution {made.variant.resolution}")
+
+
+def _members(start: _Start) -> list[Scaled]:
+    """The published members of the same architecture, with what they cost."""
+    from edgeeff.scaling import Scaling
+    from edgeeff.solve import measured
+
+    return [
+        measured(start.family, member, 0.0, Scaling(member.width, member.depth, member.resolution), start.precision)
+        for member in start.family.variants.values()
+        if member.architecture == start.base.architecture
+    ]
+
+
+def _show_published(start: _Start, as_json: bool) -> None:
+    from edgeeff.report.scale_table import implied_phi, published_text, to_json
+
+    members = [made.variant for made in _members(start)]
+    if as_json:
+        documents = [
+            {
+                **{key: value for key, value in to_json(made, start.precision).items() if key != "phi"},
+                "implied_phi": implied_phi(start.base, made.variant, start.bases),
+            }
+            for made in _members(start)
+        ]
+        print_json({"published": documents})
+        return
+    click.echo(published_text(start.base, members, start.bases))
+    click.echo("phi: what each published coefficient implies alone; of cost: what the multiply-adds do.")
+    click.echo("They differ, for the published coefficients are rounded by hand. exact: the powers of the phi of cost.")
+    click.echo("--phi or a target scales: edgeeff scale --help")
