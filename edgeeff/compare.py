@@ -6,12 +6,15 @@ the launch gives one number, the median of log(candidate / baseline). `edgeeff.g
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edgeeff.values import Launch, Measurement, TensorSpec
+from edgeeff.stats import launch_median_s, runs
+from edgeeff.values import DeviceState, Launch, Measurement, TensorSpec
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array
@@ -123,6 +126,7 @@ class Pair:
         elapsed_s: of the calls, by the monotonic clock that times them.
         clock_s: the same by the clock of the day: far from elapsed_s, one of the two has jumped.
         error: why this launch gave no ratio.
+        clock_fault: it gave none because of its clock, which is no fault of either model.
     """
 
     index: int
@@ -136,6 +140,20 @@ class Pair:
     clock_s: float | None = None
     involuntary_switches: int | None = None
     error: str | None = None
+    clock_fault: bool = False
+    started_unix_s: float = 0.0
+    state_before: DeviceState | None = None
+    state_after: DeviceState | None = None
+
+    @property
+    def log_ratio(self) -> float | None:
+        """The median of log(candidate / baseline) over the pairs of calls; of the medians where there were no turns."""
+        if self.error is not None or not runs(self.candidate) or not runs(self.baseline):
+            return None
+        if not self.interleaved:
+            return math.log(launch_median_s(self.candidate) / launch_median_s(self.baseline))
+        pairs = zip(self.candidate.samples_ns, self.baseline.samples_ns, strict=True)
+        return statistics.median(math.log(candidate / baseline) for candidate, baseline in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +194,8 @@ class Comparison:
     created_unix_s: float
     pairs: tuple[Pair, ...] = ()
     policy: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def log_ratios(self) -> tuple[float, ...]:
+        """Of the launches that gave one, in the order in which they ran."""
+        return tuple(d for pair in self.pairs if (d := pair.log_ratio) is not None)

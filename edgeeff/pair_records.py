@@ -12,7 +12,7 @@ from typing import Any
 from edgeeff.codec import decode
 from edgeeff.commands import Command, Output, PairRequest
 from edgeeff.compare import Answer, Pair, PairResult
-from edgeeff.records import CURES, RecordRunner, one_line, why_failed
+from edgeeff.records import CURES, RecordRunner, on_cpus, one_line, why_failed
 from edgeeff.values import Launch, TensorSpec
 
 SIDES = ("candidate", "baseline")
@@ -26,7 +26,10 @@ class PairRecordRunner(RecordRunner):
     """A runner that speaks this language as well."""
 
     def pair_command(self, request: PairRequest) -> Command:
-        return Command(self.argv, stdin=json.dumps(spec(request)))
+        return Command(on_cpus(request.cpus, self.argv), stdin=json.dumps(spec(request)))
+
+    def started_by(self, python: Sequence[str]) -> PairRecordRunner:
+        return PairRecordRunner((*python, self.argv[-1]))
 
     def parse_pair(self, output: Output) -> PairResult:
         return parse(output)
@@ -37,8 +40,7 @@ def spec(request: PairRequest) -> dict[str, Any]:
     fields = asdict(request)
     sides = {name: {key: value for key, value in fields.pop(name).items() if value} for name in SIDES}
     policy = fields.pop("policy")
-    if fields["cpus"] is None:
-        del fields["cpus"]
+    del fields["cpus"]
     return {"mode": "pair", "sides": sides, **fields, **policy}
 
 
@@ -78,7 +80,8 @@ def _pair(pairs: dict[str, Any], sides: Mapping[str, dict[str, Any]], error: str
     shared = {key: value for key, value in pairs.items() if key not in ("record", "side")}
     placeholder = {"samples_ns": [], "index": 0, "started_unix_s": 0.0}
     pair = decode(Pair, {**shared, "index": 0, **dict.fromkeys(SIDES, placeholder)})
-    problem = error or _implausible(pair, launches["candidate"].samples_ns, launches["baseline"].samples_ns)
+    fault = _clock_fault(pair, launches["candidate"].samples_ns, launches["baseline"].samples_ns)
+    problem = error or _incomplete(pair, launches["candidate"].samples_ns, launches["baseline"].samples_ns) or fault
     return Pair(
         0,
         launches["candidate"],
@@ -89,16 +92,19 @@ def _pair(pairs: dict[str, Any], sides: Mapping[str, dict[str, Any]], error: str
         clock_s=pair.clock_s,
         involuntary_switches=pair.involuntary_switches,
         error=problem,
+        clock_fault=problem is not None and problem == fault,
     )
 
 
-def _implausible(pair: Pair, candidate_ns: Sequence[int], baseline_ns: Sequence[int]) -> str | None:
-    """Why samples cannot be what they say; None where they can."""
+def _incomplete(pair: Pair, candidate_ns: Sequence[int], baseline_ns: Sequence[int]) -> str | None:
     if not len(candidate_ns) == len(baseline_ns) == len(pair.candidate_first):
         return "the runner gave the two sides different numbers of samples"
-    if not candidate_ns:
-        return "the runner gave no samples"
-    if min(*candidate_ns, *baseline_ns) <= 0:
+    return None if candidate_ns else "the runner gave no samples"
+
+
+def _clock_fault(pair: Pair, candidate_ns: Sequence[int], baseline_ns: Sequence[int]) -> str | None:
+    """Why the times cannot be what they say; None where they can."""
+    if min((*candidate_ns, *baseline_ns), default=1) <= 0:
         return "a call took no time or less: the clock jumped, or is too coarse for this model"
     if pair.elapsed_s is not None and pair.clock_s is not None:
         apart = abs(pair.elapsed_s - pair.clock_s)

@@ -145,6 +145,9 @@ class InstalledRunner(Protocol):
 class PairingRunner(InstalledRunner, Protocol):
     """An installed runner that can also time two models against each other, call by call, in one launch."""
 
+    def started_by(self, python: Sequence[str]) -> PairingRunner:
+        """The same runner in another interpreter (--runtime-python)."""
+
     def pair_command(self, request: PairRequest) -> Command:
         """What is run for one launch of both."""
 

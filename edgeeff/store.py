@@ -6,12 +6,16 @@ A file is `<UTC time>-<session>.jsonl`. Its lines are records:
     {"record": "measurement", ...}   what is measured where: `values.Measurement` without its launches
     {"record": "launch", "measurement": <id>, ...}                                    a `values.Launch`, as it ends
 
+    {"record": "comparison", "candidate": <measurement id>, "baseline": <measurement id>, ...}  `compare.Comparison`
+    {"record": "pair", "comparison": <id>, ...}                                       a `compare.Pair`, as it ends
+
 A measurement's record comes before those of its launches; launches of several measurements alternate. Each line is
 on the disk before the next launch starts, so a killed run loses the launch that it was in.
 
 Schema history. A field may be added without a new number: readers ignore what they do not know, and what is
 absent is unknown.
     1  2026-11  the first.
+    2  2026-11  the records "comparison" and "pair", of edgeeff check.
 """
 
 from __future__ import annotations
@@ -19,18 +23,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgeeff.codec import decode, encode
+from edgeeff.compare import Comparison, Pair
 from edgeeff.errors import EdgeeffError, UsageError
 from edgeeff.files import cannot_read, cannot_write, read_bytes
 from edgeeff.values import Launch, Measurement
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Writer:
@@ -78,14 +83,37 @@ class Writer:
     def launch(self, measurement: Measurement, launch: Launch) -> None:
         """Appends one launch, and before the first of its measurement what is measured."""
         try:
-            if measurement.id not in self._known:
-                fields = encode(replace(measurement, launches=()))
-                del fields["launches"]
-                self._append({"record": "measurement", **fields})
-                self._known.add(measurement.id)
+            self._introduce(measurement)
             self._append({"record": "launch", "measurement": measurement.id, **encode(launch)})
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def pair(self, comparison: Comparison, pair: Pair) -> None:
+        """Appends one paired launch, and before the first what is compared."""
+        try:
+            if comparison.id not in self._known:
+                self._introduce(comparison.candidate)
+                self._introduce(comparison.baseline)
+                compared = _Compared(
+                    comparison.id,
+                    comparison.session,
+                    comparison.candidate.id,
+                    comparison.baseline.id,
+                    comparison.created_unix_s,
+                    comparison.policy,
+                )
+                self._append({"record": "comparison", **encode(compared)})
+                self._known.add(comparison.id)
+            self._append({"record": "pair", "comparison": comparison.id, **encode(pair)})
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _introduce(self, measurement: Measurement) -> None:
+        if measurement.id not in self._known:
+            fields = encode(replace(measurement, launches=()))
+            del fields["launches"]
+            self._append({"record": "measurement", **fields})
+            self._known.add(measurement.id)
 
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
@@ -107,16 +135,30 @@ def read(path: Path) -> list[Measurement]:
     Raises:
         UsageError: no such file, not a results file, damaged, or from a later edgeeff.
     """
+    return [measurement for file in _files(path) for measurement in _parse(file, read_bytes(file))[0]]
+
+
+def read_comparisons(path: Path) -> list[Comparison]:
+    """The comparisons of a results file, or of all files of a folder, the oldest first.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    return [comparison for file in _files(path) for comparison in _parse(file, read_bytes(file))[1]]
+
+
+def _files(path: Path) -> list[Path]:
     try:
-        files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        return [measurement for file in files for measurement in _parse(file, read_bytes(file))]
+        return sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     except OSError as error:
         raise cannot_read(path, error) from error
 
 
-def _parse(path: Path, content: bytes) -> list[Measurement]:
+def _parse(path: Path, content: bytes) -> tuple[list[Measurement], list[Comparison]]:
     measurements: dict[str, Measurement] = {}
     launches: dict[str, list[Launch]] = {}
+    comparisons: dict[str, Comparison] = {}
+    pairs: dict[str, list[Pair]] = {}
     for number, record in _records(path, content):
         try:
             if record["record"] == "measurement":
@@ -125,9 +167,37 @@ def _parse(path: Path, content: bytes) -> list[Measurement]:
                 launches[measurement.id] = []
             elif record["record"] == "launch":
                 launches[record["measurement"]].append(decode(Launch, record))
+            elif record["record"] == "comparison":
+                comparison = _comparison(record, measurements)
+                comparisons[comparison.id] = comparison
+                pairs[comparison.id] = []
+            elif record["record"] == "pair":
+                pairs[record["comparison"]].append(decode(Pair, record))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path, number, str(error)) from error
-    return [replace(measurement, launches=tuple(launches[key])) for key, measurement in measurements.items()]
+    whole = {key: replace(measurement, launches=tuple(launches[key])) for key, measurement in measurements.items()}
+    return list(whole.values()), [
+        replace(c, candidate=whole[c.candidate.id], baseline=whole[c.baseline.id], pairs=tuple(pairs[c.id]))
+        for c in comparisons.values()
+    ]
+
+
+def _comparison(record: dict[str, Any], measurements: dict[str, Measurement]) -> Comparison:
+    fields = decode(_Compared, record)
+    candidate, baseline = measurements[fields.candidate], measurements[fields.baseline]
+    return Comparison(fields.id, fields.session, candidate, baseline, fields.created_unix_s, (), fields.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison's record: its sides by their ids."""
+
+    id: str
+    session: str
+    candidate: str
+    baseline: str
+    created_unix_s: float
+    policy: Mapping[str, str] = field(default_factory=dict)
 
 
 def _records(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "variants": "List the networks: coefficients, parameters, multiply-adds, accuracy.",
     "convert": "Write a network as ONNX or TFLite, and prove that the file computes the same.",
     "bench": "Time model files on a device.",
+    "check": "Say whether a file became slower than its baseline: the gate for CI.",
     "profile": "Time each op of a file: where the time goes.",
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
     "predict": "Estimate what a network would take on a device, by a model fitted there.",

@@ -1,0 +1,226 @@
+"""`edgeeff check`: the gate for CI."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeeff import __version__, registry
+from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
+from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
+from edgeeff.errors import EdgeeffError, UsageError
+
+if TYPE_CHECKING:
+    from edgeeff.cases import Wanted
+    from edgeeff.compare import Check
+    from edgeeff.gate.baseline import Match
+    from edgeeff.gate.cases import Sides
+    from edgeeff.gate.session import AloneDone, GatePolicy, PairDone
+    from edgeeff.gate.several import Build
+    from edgeeff.protocols import Device
+
+ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
+
+
+@click.command("check", short_help="Say whether a file became slower than its baseline.")
+@click.argument("candidates", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--against", required=True, help="A file, manifest, folder, git ref (git:REF) or stored run (run:ID).")
+@click.option(
+    "--max-slowdown",
+    type=Share(),
+    default="3%",
+    show_default=True,
+    help="The slowdown to find. A third of it is never blamed; between the two either may be said.",
+)
+@click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
+@click.option("--serial", help="The address of the device, where several fit.")
+@click.option("--runtime", help="litert, onnxruntime ... Default: the device's.")
+@click.option("--against-runtime", help="The baseline's runtime, to compare runtimes.")
+@click.option("--runtime-python", help="A Python on the device with the candidate's version of the runtime.")
+@click.option("--against-python", help="A Python on the device with the baseline's version of the runtime.")
+@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model or the like.")
+@click.option("--threads", type=Threads(), default="1", show_default=True, help="One number.")
+@click.option("--cores", help="all, big, or a list such as 4-7. Default: the device's.")
+@click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
+@click.option("--allow-fallback", is_flag=True, help="Measure a GPU or NPU run that left ops to the CPU.")
+@click.option("--fixed-performance", is_flag=True, help="Android's mode of steady clocks while measuring.")
+@click.option("--seconds", type=float, default=180.0, show_default=True, help="For each model, at most.")
+@click.option("--cooldown", "cooldown_s", type=Duration(zero=True), help="Longest wait for a hot device.")
+@click.option("--max-size-growth", type=Share(), help="Of the file: 5%.")
+@click.option("--max-memory-growth", type=Share(), help="Of the memory that loading and running it takes: 10%.")
+@click.option("--require-delegation", is_flag=True, help="Every op must run in the delegate.")
+@click.option("--allow", "allowed", multiple=True, type=click.Choice(ALLOWABLE), help="May differ. Repeatable.")
+@click.option(
+    "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of inputs and order.")
+@click.option(
+    "--results",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    default=(Path("results"), Path("results/checks")),
+    help="Where stored runs are looked for. Repeatable.  [default: results, results/checks]",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("results/checks"), show_default=True, help="The folder."
+)
+@json_option
+def check(candidates: Sequence[Path], device_name: str, serial: str | None, as_json: bool, **options: Any) -> None:
+    """Say whether model files became slower than their baselines: paired launches until the answer is clear.
+
+    CANDIDATES are model files, manifests or folders of them. Verdicts: passed, improved (exit code 0), regressed (1),
+    inconclusive (3), refused (4: the two are not comparable). Of several models the gravest counts, in the order
+    regressed, refused, inconclusive.
+    """
+    from edgeeff.compare import worst
+    from edgeeff.targets import resolve
+
+    if not 0 < options["seconds"] < float("inf"):
+        raise UsageError(f"--seconds must be finite and above 0, not {options['seconds']:g}", "the default is 180")
+    stopped: EdgeeffError | KeyboardInterrupt | None = None
+    (target,) = resolve(device_name, serial=serial)
+    with tempfile.TemporaryDirectory(prefix="edgeeff-check-") as scratch:
+        matches = _matches(candidates, options, Path(scratch))
+        with registry.transport(target.connected.transport).open(target) as device:
+            checks, stopped = _run(matches, device, options)
+    _show(checks, as_json)
+    if stopped is not None:
+        say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
+        code = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
+    else:
+        code = worst(checks).exit_code
+    click.get_current_context().exit(code)
+
+
+def _matches(candidates: Sequence[Path], options: dict[str, Any], scratch: Path) -> list[Match]:
+    from edgeeff.gate import baseline
+
+    return baseline.resolve(options["against"], baseline.candidates(candidates), options["results"], scratch)
+
+
+def _run(
+    matches: Sequence[Match], device: Device, options: dict[str, Any]
+) -> tuple[list[Check], EdgeeffError | KeyboardInterrupt | None]:
+    """The verdicts, and what stopped the measurement before its end: then none of them is a pass."""
+    from edgeeff.gate.cases import gate_cases
+    from edgeeff.gate.several import Build
+
+    wanted, sides = _wanted(options), _sides(options)
+    policy = _policy(options, sides)
+    cases = gate_cases(matches, device, wanted, sides)
+    build = Build(cases, device, policy, random.Random(wanted.seed), on_wait=say)
+    say(f"comparing {_count(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
+    try:
+        with device.hold_performance() if wanted.fixed_performance else nullcontext():
+            _measure(build, options["out"], wanted.session, policy.seconds * len(cases))
+    except KeyboardInterrupt as error:
+        return build.checks(interrupted=True), error
+    except EdgeeffError as error:
+        return build.checks(lost=error.message), error
+    return build.checks(), None
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    from edgeeff.cases import Wanted
+
+    return Wanted(
+        secrets.token_hex(4),
+        (),
+        options["threads"],
+        options["accelerator"],
+        options["runner_file"],
+        options["cores"],
+        options["allow_fallback"],
+        options["fixed_performance"],
+        dict(options["shapes"]),
+        options["seed"],
+    )
+
+
+def _sides(options: dict[str, Any]) -> Sides:
+    from edgeeff.gate.cases import Sides
+
+    return Sides(options["runtime"], options["against_runtime"], options["runtime_python"], options["against_python"])
+
+
+def _policy(options: dict[str, Any], sides: Sides) -> GatePolicy:
+    from edgeeff.gate.decision import Plan
+    from edgeeff.gate.figures import Limits
+    from edgeeff.gate.session import GatePolicy
+
+    return GatePolicy(
+        Plan(options["max_slowdown"]),
+        options["seconds"],
+        frozenset(options["allowed"]) | sides.allowed,
+        Limits(options["max_size_growth"], options["max_memory_growth"], options["require_delegation"]),
+        cooldown_s=options["cooldown_s"],
+    )
+
+
+def _measure(build: Build, out: Path, session: str, seconds: float) -> None:
+    """Runs all of it; each launch is on disk as soon as it ends."""
+    from edgeeff.gate.session import AloneDone
+    from edgeeff.store import Writer
+
+    with Writer(out, session, __version__) as writer, _progress() as show:
+        for done in build.run():
+            if isinstance(done, AloneDone):
+                writer.launch(done.measurement, done.launch)
+            else:
+                writer.pair(done.comparison, done.pair)
+            show(done)
+    if writer.path.exists():
+        say(f"raw samples are in {writer.path}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[AloneDone | PairDone], None]]:
+    """One line that is written over where a person watches, else a line a look."""
+    if sys.stderr.isatty():
+        yield lambda done: click.echo(f"\r\x1b[2K{_line(done)}", nl=False, err=True)
+        click.echo("\r\x1b[2K", nl=False, err=True)
+    else:
+        yield lambda done: say(_line(done)) if _is_look(done) else None
+
+
+def _is_look(done: AloneDone | PairDone) -> bool:
+    from edgeeff.gate.session import AloneDone
+
+    if isinstance(done, AloneDone):
+        return done.launch.error is not None
+    return done.pair.error is not None or len(done.comparison.log_ratios) == done.decision.launches
+
+
+def _line(done: AloneDone | PairDone) -> str:
+    from edgeeff.gate.session import AloneDone
+
+    if isinstance(done, AloneDone):
+        m = done.measurement
+        return f"{done.elapsed_s:5.1f} s  {m.path} alone, launch {len(m.launches)}: {done.launch.error or 'done'}"
+    launch = f"{done.elapsed_s:5.1f} s  {done.comparison.candidate.path} paired launch {done.pair.index + 1}"
+    interval = done.decision.interval
+    if done.pair.error is not None or interval is None:
+        return f"{launch}: {done.pair.error or 'done'}"
+    ends = f"{interval.low * 100:+.1f} .. {interval.high * 100:+.1f}"
+    return f"{launch}: {interval.value * 100:+.1f} % ({ends})"
+
+
+def _show(checks: Sequence[Check], as_json: bool) -> None:
+    from edgeeff.report.check_text import checks_json, checks_text
+
+    if as_json:
+        print_json(checks_json(checks))
+    else:
+        click.echo(checks_text(checks), nl=False)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

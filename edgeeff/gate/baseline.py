@@ -1,0 +1,205 @@
+"""What `--against` names: a file, a manifest, a folder, a git ref or a stored run -> the baseline of each candidate.
+
+A baseline is always an artifact, known by its hash; a stored latency is never one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeeff import store
+from edgeeff.artifacts import manifest_path, read_manifest
+from edgeeff.cases import format_of, model_files
+from edgeeff.errors import RefusedError, UsageError
+from edgeeff.files import sha256_of
+from edgeeff.gate.git_tree import GitTree
+from edgeeff.values import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A candidate and its baseline.
+
+    Args:
+        name: as people say it: "b0 int8 tflite".
+        origin: where the baseline is from, for the reader.
+    """
+
+    name: str
+    candidate: Path
+    baseline: Path
+    origin: str
+
+
+def candidates(paths: Sequence[Path]) -> list[Path]:
+    """The model files that are meant: files, manifests, and all of a folder.
+
+    Raises:
+        UsageError: one is not there, or a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = model_files(path, ())
+            if not inside:
+                raise UsageError(f"there is no model file in {path}", "edgeeff convert writes them")
+            found.extend(inside)
+        else:
+            found.append(artifact_file(path))
+    return list(dict.fromkeys(found))
+
+
+def artifact_file(path: Path) -> Path:
+    """The model file that a path means: itself, or the one that a manifest is of.
+
+    Raises:
+        UsageError: it is not there, or neither a model file nor a manifest.
+        RefusedError: the manifest is of other bytes.
+    """
+    if path.suffix != ".json":
+        format_of(path)
+        return path
+    model = path.with_suffix("")
+    if manifest_path(model) != path or not model.exists():
+        raise UsageError(f"the model file of the manifest {path} is not beside it", f"it is called {model.name}")
+    if read_manifest(model) is None:
+        raise RefusedError(
+            f"{model} is not the file that its manifest {path} speaks of: it has the hash {sha256_of(model)[:12]}",
+            "convert it again, or name the model file itself",
+        )
+    return model
+
+
+def resolve(against: str, found: Sequence[Path], results: Sequence[Path], scratch: Path) -> list[Match]:
+    """The baseline of each candidate.
+
+    Args:
+        results: folders or files with stored runs.
+        scratch: an empty folder for what comes out of git.
+
+    Raises:
+        UsageError: it names nothing, or nothing for one of the candidates.
+        RefusedError: the artifact is gone, or is not the one that was recorded.
+    """
+    path = Path(against)
+    if not against.startswith(("git:", "run:")) and path.exists():
+        return list(_in_files(path, found))
+    if not against.startswith("run:"):
+        tree = GitTree.of(against.removeprefix("git:"), required=against.startswith("git:"))
+        if tree is not None:
+            return [_in_tree(tree, candidate, scratch) for candidate in found]
+    if not against.startswith("git:"):
+        runs = _stored(against.removeprefix("run:"), results)
+        if runs:
+            return [_in_runs(against, runs, candidate) for candidate in found]
+    raise UsageError(
+        f"--against {against!r} is no file, no folder, no git ref and no stored run",
+        "a stored run is a session's, measurement's or artifact's id of a results file: run:ID",
+    )
+
+
+def label(path: Path) -> str:
+    """ "b0 int8 tflite", by the manifest; else the file's name."""
+    manifest = read_manifest(path)
+    return path.name if manifest is None else f"{manifest.variant} {manifest.precision} {manifest.format}"
+
+
+def _in_files(path: Path, found: Sequence[Path]) -> Iterator[Match]:
+    if not path.is_dir():
+        if len(found) > 1:
+            raise UsageError(
+                f"{len(found)} candidates cannot all be compared with the one file {path}",
+                "name a folder of baselines: each is matched by variant, format and precision",
+            )
+        baseline = artifact_file(path)
+        yield Match(label(found[0]), found[0], baseline, str(baseline))
+        return
+    inside = model_files(path, ())
+    for candidate in found:
+        baseline = _best(candidate, [(file, read_manifest(file)) for file in inside], str(path))
+        yield Match(label(candidate), candidate, baseline, str(baseline))
+
+
+def _best(candidate: Path, choices: Sequence[tuple[Path, Artifact | None]], where: str) -> Path:
+    """The file that is the candidate's counterpart: by variant, format and precision, else by its name."""
+    ours = read_manifest(candidate)
+    if ours is not None:
+        alike = [file for file, theirs in choices if theirs is not None and _key(theirs) == _key(ours)]
+        named = [file for file in alike if file.name == candidate.name]
+        if len(alike) > 1 and len(named) != 1:
+            names = ", ".join(sorted(file.name for file in alike))
+            raise UsageError(f"{where} has several baselines of {label(candidate)}: {names}", "name the file")
+        if alike:
+            return (named or alike)[0]
+    by_name = [file for file, _ in choices if file.name == candidate.name]
+    if not by_name:
+        raise UsageError(
+            f"{where} has no baseline of {label(candidate)} ({candidate})",
+            "it is matched by variant, format and precision of the manifests, else by the file's name",
+        )
+    return by_name[0]
+
+
+def _key(artifact: Artifact) -> tuple[str | None, str, str, str]:
+    return artifact.family, artifact.variant, artifact.format, artifact.precision
+
+
+def _in_tree(tree: GitTree, candidate: Path, scratch: Path) -> Match:
+    """The candidate's counterpart in the tree of a commit, brought into a folder of its own."""
+    folder = scratch / tree.commit
+    choices = tree.extract_models(folder, candidate.suffix)
+    same_place = folder / relative if (relative := tree.path_of(candidate)) is not None else None
+    if same_place is not None and same_place.exists():
+        baseline = same_place
+    else:
+        baseline = _best(candidate, [(file, read_manifest(file)) for file in choices], tree.name)
+    return Match(label(candidate), candidate, baseline, f"{tree.name}:{baseline.relative_to(folder)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a results file says of an artifact."""
+
+    path: str
+    sha256: str
+    format: str
+    precision: str
+    variant: str | None
+
+
+def _stored(run: str, results: Sequence[Path]) -> list[_Run]:
+    """The artifacts of the stored runs that an id, or the beginning of a hash, means."""
+    if not re.fullmatch(r"[\w.-]+", run):
+        return []
+    measured = [m for place in results if place.exists() for m in store.read(place)]
+    meant = [m for m in measured if run in (m.id, m.session) or (len(run) >= 7 and m.sha256.startswith(run.lower()))]
+    runs = (_Run(m.path, m.sha256, m.format, m.precision, m.variant) for m in meant)
+    return list({run.sha256: run for run in runs}.values())
+
+
+def _in_runs(against: str, runs: Sequence[_Run], candidate: Path) -> Match:
+    fitting = [run for run in runs if run.format == format_of(candidate)]
+    ours = read_manifest(candidate)
+    if ours is not None and len(fitting) > 1:
+        fitting = [run for run in fitting if (run.variant, run.precision) == (ours.variant, ours.precision)]
+    if len(fitting) != 1:
+        which = "several files" if fitting else "no file"
+        raise UsageError(f"the stored run {against} has {which} for {label(candidate)}", "name the artifact's hash")
+    run = fitting[0]
+    for file in (Path(run.path), *_beside(Path(run.path), candidate)):
+        if file.is_file() and sha256_of(file) == run.sha256:
+            return Match(label(candidate), candidate, file, f"{against} ({run.sha256[:12]})")
+    raise RefusedError(
+        f"the artifact of the stored run {against} is gone: {run.path} had the hash {run.sha256[:12]}",
+        "an absolute stored latency is never a baseline: restore the file (edgeeff baseline restore)",
+    )
+
+
+def _beside(recorded: Path, candidate: Path) -> Iterator[Path]:
+    """Where a file may be that was moved, or has been written anew in its old place."""
+    for folder in dict.fromkeys((recorded.parent, candidate.parent, Path("artifacts"))):
+        if folder.is_dir():
+            yield from model_files(folder, ())

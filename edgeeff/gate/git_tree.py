@@ -1,0 +1,101 @@
+"""The artifacts in the tree of a commit, read with git itself."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeeff import registry
+from edgeeff.errors import RefusedError, UsageError
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class GitTree:
+    """The tree of one commit.
+
+    Args:
+        name: the ref, as the user gave it.
+        root: the repository's working folder.
+    """
+
+    name: str
+    commit: str
+    root: Path
+
+    @classmethod
+    def of(cls, ref: str, *, required: bool) -> GitTree | None:
+        """The tree of a ref of the repository around the current folder; None where there is none.
+
+        Raises:
+            UsageError: there is none, and it is required.
+        """
+        if shutil.which("git") is None:
+            if required:
+                raise UsageError(f"git is not installed, and --against git:{ref} needs it", "apt install git")
+            return None
+        # --end-of-options, so that a ref that begins with a dash is no option.
+        commit = _git(Path(), "rev-parse", "--verify", "--quiet", "--end-of-options", ref + "^{commit}")
+        root = _git(Path(), "rev-parse", "--show-toplevel")
+        if commit is None or root is None:
+            if required:
+                where = "this folder is in no git repository" if root is None else f"git knows no commit {ref!r} here"
+                raise UsageError(
+                    where, "in CI, fetch it first: git fetch origin main (actions/checkout: fetch-depth: 0)"
+                )
+            return None
+        return cls(ref, commit.decode().strip(), Path(root.decode().strip()))
+
+    def path_of(self, file: Path) -> Path | None:
+        """The file's path in the repository; None where it is outside."""
+        try:
+            return file.resolve().relative_to(self.root.resolve())
+        except ValueError:
+            return None
+
+    def extract_models(self, folder: Path, suffix: str) -> list[Path]:
+        """Writes the model files of the tree with this suffix, and their manifests, below a folder.
+
+        Raises:
+            RefusedError: a file is a pointer of Git LFS whose content is not here.
+        """
+        listed = _git(self.root, "ls-tree", "-r", "-z", "--name-only", self.commit) or b""
+        names = [name.decode(errors="surrogateescape") for name in listed.split(b"\0") if name]
+        known = {f".{name}" for name in registry.converters()}
+        models = [name for name in names if Path(name).suffix.lower() == suffix.lower() and suffix.lower() in known]
+        manifests = {name for name in names if name.endswith(".json")}
+        for name in models:
+            self._write(name, folder / name)
+            if f"{name}.json" in manifests:
+                self._write(f"{name}.json", folder / f"{name}.json")
+        return [folder / name for name in models]
+
+    def _write(self, name: str, target: Path) -> None:
+        if target.exists():
+            return
+        content = _git(self.root, "cat-file", "blob", f"{self.commit}:{name}")
+        if content is None:
+            raise UsageError(f"git cannot read {name} of {self.name}", "git fetch it, or name a file")
+        if content.startswith(_LFS):
+            content = _git(self.root, "lfs", "smudge", stdin=content)
+            if content is None or content.startswith(_LFS):
+                raise RefusedError(
+                    f"{name} of {self.name} is a pointer of Git LFS, and its content is not here",
+                    f"git lfs fetch origin {self.name}",
+                )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes | None:
+    """What a git command writes; None where it fails."""
+    argv = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None

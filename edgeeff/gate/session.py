@@ -1,0 +1,290 @@
+"""One check: a candidate against a baseline on a device, launch by launch, until the answer is clear.
+
+First each side runs alone a few times, for start-up, memory and delegation; then both run paired, in fresh processes.
+Everything that forbids the comparison ends it at once, and nothing that goes wrong ends in a pass.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from edgeeff.commands import LaunchPolicy, PairPolicy, PairRequest, PairSide
+from edgeeff.compare import Comparison, Pair, PairResult
+from edgeeff.conditions import Gate
+from edgeeff.gate.agreement import disagreements
+from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
+from edgeeff.gate.decision import Decision, Plan, decide
+from edgeeff.gate.figures import Limits
+from edgeeff.launch import Case, Pushed, push, run_command, run_launch
+from edgeeff.protocols import Device, PairingRunner
+from edgeeff.stats import succeeded
+from edgeeff.values import Launch, Measurement
+
+ALONE = 3
+"""Launches of each side on its own."""
+
+ALONE_POLICY = LaunchPolicy(warmup_runs=1, warmup_s=0.0, min_runs=3, max_runs=10, max_s=0.1)
+
+MAX_FAILURES = 3
+"""So many failed launches in a row end the check."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateCase:
+    """What is compared with what.
+
+    Args:
+        candidate_python, baseline_python: the interpreter of a side, where it has one of its own.
+    """
+
+    id: str
+    name: str
+    candidate: Case
+    baseline: Case
+    candidate_python: tuple[str, ...] = ()
+    baseline_python: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """How it is measured and judged.
+
+    Args:
+        seconds: for the check; a launch that has begun is not cut short.
+        allowed: what may differ (`comparable.ALLOWABLE`).
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    seconds: float = 180.0
+    allowed: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    pair: PairPolicy = field(default_factory=PairPolicy)
+    cooldown_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AloneDone:
+    """A launch of one side on its own has ended."""
+
+    measurement: Measurement
+    launch: Launch
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairDone:
+    """A paired launch has ended; `decision` is where all of them stand."""
+
+    comparison: Comparison
+    pair: Pair
+    decision: Decision
+    elapsed_s: float
+
+
+class CheckRun:
+    """A check on its way. What it has measured stays readable when it is interrupted.
+
+    Args:
+        gate: keeps launches from beginning on a hot device.
+    """
+
+    def __init__(self, case: GateCase, device: Device, policy: GatePolicy, rng: random.Random, gate: Gate) -> None:
+        self.case = case
+        self.policy = policy
+        self.sides = {"candidate": case.candidate.measurement, "baseline": case.baseline.measurement}
+        self.pairs: tuple[Pair, ...] = ()
+        self.refusals: list[str] = []
+        self.decision: Decision | None = None
+        self.gave_up: str | None = None
+        self.elapsed_s = 0.0
+        self.interleaved = True
+        self._device = device
+        self._rng = rng
+        self._gate = gate
+        self._began = 0.0
+        self._longest_s = 0.0
+
+    @property
+    def candidate(self) -> Measurement:
+        """With the launches that it ran alone."""
+        return self.sides["candidate"]
+
+    @property
+    def baseline(self) -> Measurement:
+        return self.sides["baseline"]
+
+    @property
+    def comparison(self) -> Comparison:
+        policy = {"max_slowdown": str(self.policy.plan.max_slowdown), "seconds": str(self.policy.seconds)}
+        created = self.candidate.created_unix_s
+        session = self.candidate.session
+        return Comparison(self.case.id, session, self.candidate, self.baseline, created, self.pairs, policy)
+
+    def run(self) -> Iterator[AloneDone | PairDone]:
+        """Measures until there is a decision, a refusal, or no time left; yields each launch as it ends.
+
+        Raises:
+            DeviceError: the device was lost.
+        """
+        self._began = time.monotonic() - self._gate.waited_s
+        self._refuse_differences()
+        if self.refusals:
+            return
+        pushed = push(self.case.candidate, self._device), push(self.case.baseline, self._device)
+        yield from self._alone(*pushed)
+        if not self.refusals and self.gave_up is None:
+            yield from self._paired(*pushed)
+
+    def _refuse_differences(self) -> None:
+        for side, measurement in self.sides.items():
+            self._refuse(*unfit(measurement, side))
+        self._refuse(*differences(self.candidate, self.baseline, self.policy.allowed))
+
+    def _refuse(self, *reasons: str) -> None:
+        self.refusals.extend(reason for reason in reasons if reason not in self.refusals)
+
+    def _alone(self, candidate: Pushed, baseline: Pushed) -> Iterator[AloneDone]:
+        sides = [("candidate", self.case.candidate, candidate), ("baseline", self.case.baseline, baseline)]
+        for index in range(ALONE):
+            self._rng.shuffle(sides)
+            for name, case, pushed in sides:
+                launch = self._one_alone(case, self._own(name, pushed), index)
+                measurement = self.sides[name]
+                self.sides[name] = replace(measurement, launches=(*measurement.launches, launch))
+                yield AloneDone(self.sides[name], launch, self._clock())
+        for name, measurement in self.sides.items():
+            if not succeeded(measurement):
+                self._refuse(f"the {name} does not run: {measurement.launches[-1].error}")
+        launches = (*self.candidate.launches, *self.baseline.launches)
+        states = [state for launch in launches for state in (launch.state_before, launch.state_after)]
+        self._refuse(*too_hot(states), *changes(states))
+        if not self.refusals:
+            self._refuse(*differences(self.candidate, self.baseline, self.policy.allowed))
+
+    def _one_alone(self, case: Case, pushed: Pushed, index: int) -> Launch:
+        before, problem = self._gate.open()
+        if problem is not None:
+            return Launch(index, (), time.time(), state_before=before, error=problem)
+        return run_launch(case, self._device, pushed, ALONE_POLICY, index, before)
+
+    def _own(self, name: str, pushed: Pushed) -> Pushed:
+        """With the side's own interpreter."""
+        python = self.case.candidate_python if name == "candidate" else self.case.baseline_python
+        if python and isinstance(pushed.runner, PairingRunner):
+            return replace(pushed, runner=pushed.runner.started_by(python))
+        return pushed
+
+    def _paired(self, candidate: Pushed, baseline: Pushed) -> Iterator[PairDone]:
+        runner = candidate.runner if isinstance(candidate.runner, PairingRunner) else None
+        if not isinstance(baseline.runner, PairingRunner):
+            runner = None
+        self.interleaved = runner is not None
+        self.decision = decide((), self.policy.plan)
+        while self.decision.verdict is None and self.gave_up is None and not self.refusals:
+            began = self._clock()
+            if runner is not None:
+                pair = self._take_turns(runner, candidate, baseline)
+            else:
+                pair = self._one_after_the_other(candidate, baseline)
+            self.pairs = (*self.pairs, pair)
+            self._longest_s = max(self._longest_s, self._clock() - began)
+            self._judge()
+            yield PairDone(self.comparison, pair, self.decision, self._clock())
+
+    def _judge(self) -> None:
+        """What the pairs so far say; the looks are at whole batches, so that there are not more than planned."""
+        states = [(pair.state_before, pair.state_after) for pair in self.pairs]
+        each = [state for both in states for state in both]
+        self._refuse(*too_hot(each), *changes(each))
+        recent = self.pairs[-MAX_FAILURES:]
+        if len(recent) == MAX_FAILURES and all(pair.error is not None for pair in recent):
+            self.gave_up = f"{MAX_FAILURES} launches in a row failed: {recent[-1].error}"
+        spent = self._clock() + self._longest_s > self.policy.seconds
+        ratios = self.comparison.log_ratios
+        due = self.decision is None or len(ratios) >= self.decision.launches + self.decision.next
+        if due or spent:
+            self.decision = decide(ratios, self.policy.plan, spent=spent)
+            if len(states) >= self.policy.plan.first:
+                self._refuse(*throttled(states))
+        self.elapsed_s = self._clock()
+
+    def _clock(self) -> float:
+        """Time since the check began, without what it waited for the device to cool."""
+        return time.monotonic() - self._began - self._gate.waited_s
+
+    def _take_turns(self, runner: PairingRunner, candidate: Pushed, baseline: Pushed) -> Pair:
+        index, seed = len(self.pairs), self._rng.getrandbits(32)
+        before, problem = self._gate.open()
+        started = time.time()
+        if problem is not None:
+            return _failed(index, problem)
+        request = self._request(candidate.model, baseline.model, seed, outputs=index == 0)
+        output = run_command(self._device, runner.pair_command(request), self.policy.pair.timeout_s)
+        result = runner.parse_pair(output)
+        after = self._device.state()
+        self._compare_answers(result)
+        pair = replace(
+            result.pair, index=index, seed=seed, started_unix_s=started, state_before=before, state_after=after
+        )
+        if before.boot_id != after.boot_id:
+            return replace(pair, error="the device rebooted during this launch")
+        return pair
+
+    def _request(self, candidate: str, baseline: str, order_seed: int, *, outputs: bool) -> PairRequest:
+        context = self.candidate
+        return PairRequest(
+            PairSide(candidate, self.candidate.runtime, self.case.candidate_python),
+            PairSide(baseline, self.baseline.runtime, self.case.baseline_python),
+            context.accelerator,
+            context.threads,
+            context.seed,
+            order_seed,
+            self.case.candidate.shapes,
+            outputs,
+            self.policy.pair,
+            context.cpus,
+        )
+
+    def _compare_answers(self, result: PairResult) -> None:
+        if result.candidate is not None and result.baseline is not None:
+            precisions = self.candidate.precision, self.baseline.precision
+            self._refuse(*disagreements(result.candidate, result.baseline, precisions, self.policy.allowed))
+
+    def _one_after_the_other(self, candidate: Pushed, baseline: Pushed) -> Pair:
+        """Neighbouring launches, for a runner that takes one model: coarser, since they do not share their moment."""
+        index, first = len(self.pairs), self._rng.random() < 0.5
+        before, problem = self._gate.open()
+        if problem is not None:
+            return _failed(index, problem)
+        started = time.time()
+        sides = [(self.case.candidate, candidate), (self.case.baseline, baseline)]
+        launches: list[Launch | None] = [None, None]
+        for side in (0, 1) if first else (1, 0):
+            launches[side] = run_launch(*_at(sides, side, self._device), LaunchPolicy(), index)
+        ours, theirs = launches
+        assert ours is not None and theirs is not None
+        errors = [f"the {n}: {x.error}" for n, x in (("candidate", ours), ("baseline", theirs)) if x.error is not None]
+        return Pair(
+            index,
+            ours,
+            theirs,
+            candidate_first=(first,),
+            interleaved=False,
+            error="; ".join(errors) or None,
+            started_unix_s=started,
+            state_before=before,
+            state_after=self._device.state(),
+        )
+
+
+def _at(sides: list[tuple[Case, Pushed]], side: int, device: Device) -> tuple[Case, Device, Pushed]:
+    case, pushed = sides[side]
+    return case, device, pushed
+
+
+def _failed(index: int, error: str) -> Pair:
+    nothing = Launch(index, (), time.time(), error=error)
+    return Pair(index, nothing, nothing, error=error, started_unix_s=time.time())

@@ -1,0 +1,106 @@
+"""From a check's launches to its verdict: latency, the other figures, and whatever went wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from edgeeff.compare import GRAVITY, Check, Verdict
+from edgeeff.gate.decision import Decision, decide
+from edgeeff.gate.figures import failures, figures
+from edgeeff.gate.session import CheckRun
+
+MOST_CLOCK_FAULTS = 0.2
+"""Part of the launches whose clock may have jumped."""
+
+
+def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = None) -> Check:
+    """The verdict on a check that has ended, or on what there is of one that was interrupted.
+
+    Args:
+        lost: why the device is gone, where it is.
+    """
+    latency, decision = _latency(run, interrupted=interrupted, lost=lost)
+    found = figures(run.candidate, run.baseline, run.policy.limits)
+    others = list(failures(found, run.candidate, run.policy.limits)) if run.candidate.launches else []
+    reasons = [(verdict, reason) for verdict, reason in [*latency, *others] if reason]
+    verdict = min((verdict for verdict, _ in [*latency, *others]), key=GRAVITY.index)
+    interval = decision.interval if decision is not None and verdict is not Verdict.REFUSED else None
+    candidate, baseline = run.candidate, run.baseline
+    return Check(
+        run.case.name,
+        verdict,
+        tuple(dict.fromkeys(reason for _, reason in [*reasons, *_remarks(run)])),
+        ratio=None if interval is None else math.exp(interval.value),
+        low=None if interval is None else math.exp(interval.low),
+        high=None if interval is None else math.exp(interval.high),
+        launches=len(run.comparison.log_ratios),
+        needed=decision.needed if decision is not None and verdict is Verdict.INCONCLUSIVE else None,
+        seconds=run.elapsed_s,
+        max_slowdown=run.policy.plan.max_slowdown,
+        coarse=not run.interleaved,
+        candidate=candidate.path,
+        baseline=baseline.path,
+        candidate_sha256=candidate.sha256,
+        baseline_sha256=baseline.sha256,
+        format=candidate.format,
+        precision=candidate.precision,
+        variant=candidate.variant,
+        device=candidate.device.name,
+        runtime=candidate.runtime,
+        threads=candidate.threads,
+        comparison=run.case.id,
+        figures=found,
+    )
+
+
+def _latency(
+    run: CheckRun, *, interrupted: bool, lost: str | None
+) -> tuple[list[tuple[Verdict, str]], Decision | None]:
+    """The verdicts on latency with their reasons, and the decision that they rest on."""
+    if run.refusals:
+        return [(Verdict.REFUSED, reason) for reason in run.refusals], None
+    decision = run.decision
+    if decision is None or decision.verdict is None:
+        ratios = run.comparison.log_ratios
+        decision = decide(ratios, run.policy.plan, spent=True)
+        stopped = lost or run.gave_up or ("interrupted" if interrupted else "it did not come to an end")
+        return [(Verdict.INCONCLUSIVE, f"{stopped}, after {len(ratios)} launches")], decision
+    verdict, reason = decision.verdict, decision.reason
+    if reason and decision.needed is not None:
+        reason = f"{reason}; {_outlook(run, decision)}"
+    doubts = list(_doubts(run))
+    if verdict in (Verdict.PASSED, Verdict.IMPROVED) and doubts:
+        return [(Verdict.INCONCLUSIVE, doubt) for doubt in doubts], decision
+    return [(verdict, reason), *((verdict, doubt) for doubt in doubts)], decision
+
+
+def _doubts(run: CheckRun) -> Iterator[str]:
+    """What forbids to let the candidate pass, although the launches that ended would."""
+    failed = [pair for pair in run.pairs if pair.error is not None and not pair.clock_fault]
+    if failed:
+        yield f"{len(failed)} of {len(run.pairs)} launches failed: {failed[-1].error}"
+    alone = [launch for m in (run.candidate, run.baseline) for launch in m.launches if launch.error is not None]
+    if alone:
+        yield f"{len(alone)} launches of one side alone failed: {alone[-1].error}"
+    faults = [pair for pair in run.pairs if pair.clock_fault]
+    if len(faults) > MOST_CLOCK_FAULTS * len(run.pairs):
+        yield f"{len(faults)} of {len(run.pairs)} launches: {faults[-1].error}"
+
+
+def _outlook(run: CheckRun, decision: Decision) -> str:
+    """How many more launches it would take, and how long."""
+    more = max((decision.needed or 0) - decision.launches, 1)
+    if not decision.launches:
+        return f"about {more} launches are needed"
+    seconds = more * run.elapsed_s / max(len(run.pairs), 1)
+    return f"about {more} more launches are needed, some {seconds:.0f} s: --seconds {run.policy.seconds + seconds:.0f}"
+
+
+def _remarks(run: CheckRun) -> Iterator[tuple[Verdict, str]]:
+    if not run.interleaved and run.pairs:
+        yield (
+            Verdict.PASSED,
+            f"{run.candidate.runtime} takes one model at a time: the sides were paired by process and not by call, "
+            "which is about ten times coarser",
+        )
