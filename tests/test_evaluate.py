@@ -18,7 +18,7 @@ from edgeeff import registry
 from edgeeff.artifacts import manifest_path
 from edgeeff.calibration import preprocess
 from edgeeff.cli import cli
-from edgeeff.evaluation.classifier import NORMALISATIONS, _real, _stored
+from edgeeff.evaluation.classifier import NORMALISATIONS, real_values, stored
 from edgeeff.evaluation.predictions import Prediction
 from edgeeff.evaluation.scores import _bootstrap, _decibel
 from edgeeff.graph import Graph, Node
@@ -127,11 +127,11 @@ def test_the_same_network_is_equal(folder: Path, tmp_path: Path) -> None:
 
 def test_integer_inputs_and_outputs_are_real_numbers() -> None:
     port = Port("image", "int8", (1, 2), 0.5, -3)
-    stored = _stored(np.array([[-1.0, 0.26, 500.0]], np.float32), port)
-    assert stored.dtype == np.int8
-    assert stored.tolist() == [[-5, -2, 127]]
-    assert _real(stored, port).tolist() == [[-1.0, 0.5, 65.0]]
-    pixels = _stored(np.array([0.0, 254.6], np.float32), Port("image", "uint8", (1, 2)))
+    integers = stored(np.array([[-1.0, 0.26, 500.0]], np.float32), port)
+    assert integers.dtype == np.int8
+    assert integers.tolist() == [[-5, -2, 127]]
+    assert real_values(integers, port).tolist() == [[-1.0, 0.5, 65.0]]
+    pixels = stored(np.array([0.0, 254.6], np.float32), Port("image", "uint8", (1, 2)))
     assert pixels.tolist() == [0, 255]
 
 

@@ -15,12 +15,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeeff import registry
 from edgeeff.benchmarks._runner._measure import load, warm_up
+from edgeeff.evaluation.classifier import real_values, stored
 from edgeeff.networks import noise
 from edgeeff.parity import sqnr_db
+
+if TYPE_CHECKING:
+    from edgeeff.protocols import Array, Session
 
 _MIN_ROUNDS = 5
 _WARM_UP_RUNS, _WARM_UP_S = 3, 0.25
@@ -28,10 +32,17 @@ _WARM_UP_RUNS, _WARM_UP_S = 3, 0.25
 
 def distances_db(runtime_name: str, format_name: str, paths: Sequence[Path], resolution: int) -> list[float]:
     """How far each file's outputs are from the first one's, on the same noise."""
-    inputs = [registry.converter(format_name).layout(image) for image in noise([(1, 3, resolution, resolution)])]
+    (image,) = noise([(1, 3, resolution, resolution)])
+    laid = registry.converter(format_name).layout(image)
     runtime = registry.runtime(runtime_name)
-    outputs = [runtime.infer(path, inputs) for path in paths]
+    outputs = [_outputs(runtime.open(path), laid) for path in paths]
     return [sqnr_db(outputs[0], output) for output in outputs]
+
+
+def _outputs(session: Session, image: Array) -> list[Array]:
+    """What the file's outputs stand for, whatever types it takes and gives."""
+    given = [stored(image.astype("float32"), session.inputs[0])]
+    return [real_values(value, port) for value, port in zip(session(given), session.outputs, strict=True)]
 
 
 def interleave(invokes: Sequence[Callable[[], Any]], rng: random.Random, rounds: int, max_s: float) -> list[list[int]]:

@@ -56,8 +56,8 @@ class Classifier:
         """
         port = self.session.inputs[0]
         laid = image if _is_nchw(port) else image.transpose(1, 2, 0)
-        (output,) = self.session([np.ascontiguousarray(_stored(laid, port)[None])])
-        real = _real(np.asarray(output).reshape(-1), self.session.outputs[0])
+        (output,) = self.session([np.ascontiguousarray(stored(laid, port)[None])])
+        real = real_values(np.asarray(output).reshape(-1), self.session.outputs[0])
         if not np.isfinite(real).all():
             raise MeasurementError(f"{self.path} gives values that are not finite numbers", "convert it again")
         return real
@@ -165,7 +165,7 @@ def _count(path: Path, session: Session, preparation: Preparation) -> int:
     return int(output.size)
 
 
-def _stored(image: NDArray[np.float32], port: Port) -> NDArray[np.generic]:
+def stored(image: NDArray[np.float32], port: Port) -> NDArray[np.generic]:
     """The image in the type of the input."""
     kind = np.dtype(port.dtype)
     if kind.kind not in "iu":
@@ -176,7 +176,7 @@ def _stored(image: NDArray[np.float32], port: Port) -> NDArray[np.generic]:
     return stored
 
 
-def _real(values: NDArray[np.generic], port: Port) -> NDArray[np.float64]:
+def real_values(values: NDArray[np.generic], port: Port) -> NDArray[np.float64]:
     """What the output's values stand for."""
     real = values.astype(np.float64)
     return real if port.scale is None else (real - port.zero_point) * port.scale

@@ -1,0 +1,72 @@
+"""benchmarks/against/int8.py: its photos do not leak, and what it says of recorded runs."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeeff.benchmarks.against._int8_table import FLOAT, Judged, Result, Timed, table
+from edgeeff.benchmarks.against._measure import Cost
+from edgeeff.benchmarks.against._photos import CALIBRATION_CROPS, HELD_OUT_CROPS, in_order, photos, write_crops
+from edgeeff.errors import UsageError
+from edgeeff.evaluation.scores import Comparison
+from edgeeff.proportions import Share
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """Nine photos in the places where packages have them, and a drawing."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "photos.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(9):
+            Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / "photo.jpg")
+            archive.write(tmp_path / "photo.jpg", f"foolbox/data/imagenet_{i:02}_{i}.jpg")
+        archive.write(tmp_path / "photo.jpg", "skimage/data/logo.png")
+    return path
+
+
+def test_no_photo_is_in_both_folders(wheel: Path, tmp_path: Path) -> None:
+    found = photos([wheel])
+    assert len(found) == 9
+    write_crops(found, 40, tmp_path / "calibration", tmp_path / "held-out")
+    names = [{path.stem[4:] for path in in_order(tmp_path / folder)} for folder in ("calibration", "held-out")]
+    assert [len(part) for part in names] == [6, 3]
+    assert not names[0] & names[1]
+    assert len(list(in_order(tmp_path / "calibration"))) == CALIBRATION_CROPS
+    crops = list(in_order(tmp_path / "held-out"))
+    assert len(crops) == 3 * HELD_OUT_CROPS
+    assert Image.open(crops[0]).size == (40, 40)
+    write_crops(found, 40, tmp_path / "again", tmp_path / "held-out-again")
+    assert crops[0].read_bytes() == (tmp_path / "held-out-again" / crops[0].name).read_bytes()
+
+
+def test_what_holds_no_photos_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("no wheel")
+    with pytest.raises(UsageError, match="neither a folder of photos nor a wheel"):
+        photos([tmp_path / "x.txt"])
+    with pytest.raises(UsageError, match="0 photos are too few"):
+        photos([tmp_path])
+
+
+def test_ratios_are_taken_call_by_call_and_failures_keep_their_place() -> None:
+    """The machine slows down tenfold within the process; the int8 file takes half of the float file's time."""
+    cost = Cost(12.4, 20.0, 10**9)
+    made = Result("lite0", "tflite", "TensorFlow", cost, Path("q.tflite"), None)
+    failed = Result("lite0", "tflite", "ai-edge-quantizer", cost, None, "exit code 1: no module")
+    found = Judged(made, 5_250_000, Comparison(Share(57, 60), 18.234, (17.5, 19.0), None))
+    float_ns = tuple(round(1e6 * 10 ** (i / 20)) for i in range(21))
+    half = tuple(ns // 2 for ns in float_ns)
+    timed = [
+        Timed("lite0", "tflite", threads, {FLOAT: float_ns, "TensorFlow": half, f"{FLOAT} again": float_ns})
+        for threads in (1, 1, 2)
+    ]
+    rows = table([made, failed], [found], timed).rows
+    assert rows == [
+        ["lite0", "tflite", "TensorFlow", "18.2 [17.5, 19.0]", "0.950", "5.25", "0.50 (0.50 - 0.50)", "0.50", "12"],
+        ["lite0", "tflite", "float again", "", "", "", "1.00 (1.00 - 1.00)", "1.00", ""],
+    ]
