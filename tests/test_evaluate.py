@@ -42,12 +42,13 @@ def network(scale: float = 1.0) -> Graph:
     return Graph("small", {"image": (1, 3, 32, 32)}, nodes, ("logits",))
 
 
-def in_integers(graph: Graph) -> Graph:
-    """The network in int8 from the first op to the last."""
+def in_integers(graph: Graph, io: str = "float") -> Graph:
+    """The network in int8 from the first op to the last; `io` is what it takes and gives."""
     weights = {node.name: weight_scales(node.op.weight) for node in graph.nodes if isinstance(node.op, Conv2d | Dense)}
     ranges = {"image": (-2.2, 2.7), "stem": (0.0, 6.0), "pool": (0.0, 6.0), "logits": (-12.0, 12.0)}
     values = {name: value_scale(*ends) for name, ends in ranges.items()}
-    return replace(graph, quantization=Quantization(weights, values, frozenset(node.name for node in graph.nodes)))
+    whole = frozenset(node.name for node in graph.nodes)
+    return replace(graph, quantization=Quantization(weights, values, whole, io=io))
 
 
 def written(folder: Path, name: str, graph: Graph, precision: str = "fp32") -> Path:
@@ -116,6 +117,19 @@ def test_int8_against_float(folder: Path, tmp_path: Path) -> None:
     text = evaluate(*files, "--data", folder / "images", "--out", tmp_path).stdout
     assert "int8.tflite against float.onnx" in text
     assert "SQNR of the outputs, dB" in text
+
+
+@pytest.mark.parametrize(("suffix", "io"), [("tflite", "int8"), ("tflite", "uint8"), ("onnx", "int8")])
+def test_files_that_take_and_give_integers(suffix: str, io: str, folder: Path, tmp_path: Path) -> None:
+    """They are as close to the float file as the one with float inputs: scales and zero points are the file's own."""
+    path = written(tmp_path, f"integers.{suffix}", in_integers(network(), io), "int8")
+    found = [
+        document(model, "--against", folder / "float.tflite", "--data", folder / "images", "--out", tmp_path)
+        for model in (path, folder / "int8.tflite")
+    ]
+    integers, floats = (one["comparison"]["sqnr_db"] for one in found)
+    assert integers == pytest.approx(floats, abs=1.0)
+    assert registry.runtime("litert" if suffix == "tflite" else "onnxruntime").open(path).inputs[0].dtype == io
 
 
 def test_the_same_network_is_equal(folder: Path, tmp_path: Path) -> None:
