@@ -42,9 +42,14 @@ class Prebuilt:
 
     @property
     def cached(self) -> Path:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-        return root / "edgeeff" / "runners" / f"{self.name}-{self.version}-{self.platform}"
+        return cache_folder() / f"{self.name}-{self.version}-{self.platform}"
+
+
+def cache_folder() -> Path:
+    """Where runners are kept that were downloaded or built."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "edgeeff" / "runners"
 
 
 def prebuilt(name: str, kind: str, abi: str | None) -> Prebuilt | None:
@@ -105,6 +110,7 @@ def fetched(wanted: Prebuilt) -> Path:
         raise UsageError(f"{wanted.url} has the SHA-256 {digest}, not the pinned {wanted.sha256}", cure)
     with replacing(wanted.cached) as temporary:
         temporary.write_bytes(content)
+    wanted.cached.chmod(0o755)
     return wanted.cached
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -46,6 +48,8 @@ class HostDevice(Closing):
         return read_state()
 
     def push(self, path: Path, *, executable: bool = False) -> str:
+        if executable and not os.access(path, os.X_OK):
+            raise DeviceError(f"{path} is not executable", f"chmod +x {shlex.quote(str(path))}")
         return str(path.resolve())
 
     def pull(self, remote: str, path: Path) -> None:

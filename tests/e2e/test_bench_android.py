@@ -242,3 +242,24 @@ def test_no_phone_at_all_never_becomes_the_host(adb_server: dict[str, str], smal
     assert done.returncode == 5
     assert "no connected device fits 'android'; connected by adb: nothing" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_raw_samples_by_the_native_runner(
+    phone: Make, small_tflite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real program over the real library, pushed over adb: the phone has this machine's processor."""
+    import platform
+
+    from edgeeff.benchmarks._native_build import built, compiler, library
+
+    if compiler("host", None) is None:
+        pytest.skip("this machine has no C compiler")
+    monkeypatch.setenv("EDGEEFF_LITERT_LIBRARY", str(library("host")))
+    double = phone({"ro.product.cpu.abi": {"aarch64": "arm64-v8a"}.get(platform.machine(), platform.machine())})
+    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--runner", built("host", None), "--json"]
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert m["runtime"] == "litert_native" and m["latency_s"]["p90"] is not None and m["samples"] >= 3
+    assert m["delegate"] == "XNNPACK"
+    assert "no-raw-samples" not in {warning["code"] for warning in m["warnings"]}
