@@ -1,4 +1,4 @@
-"""Prebuilt runners: which, from where, and only with a hash that is known. The server is a real one, on this machine."""
+"""Prebuilt runners: which, from where, and only with a hash that is known. The server is a real one on this machine."""
 
 from __future__ import annotations
 
