@@ -5,8 +5,9 @@ A baseline is always an artifact, known by its hash; a stored latency is never o
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,15 +149,58 @@ def _key(artifact: Artifact) -> tuple[str | None, str, str, str]:
 
 
 def _in_tree(tree: GitTree, candidate: Path, scratch: Path) -> Match:
-    """The candidate's counterpart in the tree of a commit, brought into a folder of its own."""
-    folder = scratch / tree.commit
-    choices = tree.extract_models(folder, candidate.suffix)
-    same_place = folder / relative if (relative := tree.path_of(candidate)) is not None else None
-    if same_place is not None and same_place.exists():
-        baseline = same_place
-    else:
-        baseline = _best(candidate, [(file, read_manifest(file)) for file in choices], tree.name)
-    return Match(label(candidate), candidate, baseline, f"{tree.name}:{baseline.relative_to(folder)}")
+    """The candidate's counterpart in the tree of a commit: in the same place, or else by the manifests.
+
+    Where only the manifests are in git, the file of that hash is looked for here.
+    """
+    folder, names = scratch / tree.commit, tree.files()
+    relative = tree.path_of(candidate)
+    chosen = relative.as_posix() if relative is not None else ""
+    if chosen not in names and f"{chosen}.json" not in names:
+        chosen = _by_manifest(tree, names, candidate)
+    origin = f"{tree.name}:{chosen}"
+    if chosen in names:
+        if f"{chosen}.json" in names:
+            tree.write(f"{chosen}.json", folder)
+        return Match(label(candidate), candidate, tree.write(chosen, folder), origin)
+    sha256 = str(_manifest(tree, f"{chosen}.json").get("sha256"))
+    file = _of_hash(sha256, _beside(Path(chosen), candidate))
+    if file is None:
+        raise RefusedError(
+            f"{origin} is not in git; its manifest pins the hash {sha256[:12]}, and no file here has it",
+            "edgeeff baseline restore brings pinned files back",
+        )
+    return Match(label(candidate), candidate, file, f"{origin} ({sha256[:12]})")
+
+
+def _by_manifest(tree: GitTree, names: Sequence[str], candidate: Path) -> str:
+    """The path of the model file whose manifest says what the candidate's says, or that has its name."""
+    ours, suffix = read_manifest(candidate), candidate.suffix.lower()
+    alike = []
+    for name in names:
+        if ours is not None and name.lower().endswith(f"{suffix}.json"):
+            theirs = _manifest(tree, name)
+            if tuple(theirs.get(key) for key in ("family", "variant", "format", "precision")) == _key(ours):
+                alike.append(name.removesuffix(".json"))
+    alike = alike or [name for name in names if Path(name).name == candidate.name]
+    if len(alike) != 1:
+        which = (
+            f"several baselines of {label(candidate)}: {', '.join(alike)}" if alike else f"none of {label(candidate)}"
+        )
+        raise UsageError(f"{tree.name} has {which}", "name a file, or keep one in the same place")
+    return alike[0]
+
+
+def _manifest(tree: GitTree, name: str) -> dict[str, object]:
+    try:
+        document = json.loads(tree.read(name))
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _of_hash(sha256: str, files: Iterable[Path]) -> Path | None:
+    return next((file for file in files if file.is_file() and sha256_of(file) == sha256), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +233,9 @@ def _in_runs(against: str, runs: Sequence[_Run], candidate: Path) -> Match:
         which = "several files" if fitting else "no file"
         raise UsageError(f"the stored run {against} has {which} for {label(candidate)}", "name the artifact's hash")
     run = fitting[0]
-    for file in (Path(run.path), *_beside(Path(run.path), candidate)):
-        if file.is_file() and sha256_of(file) == run.sha256:
-            return Match(label(candidate), candidate, file, f"{against} ({run.sha256[:12]})")
+    file = _of_hash(run.sha256, (Path(run.path), *_beside(Path(run.path), candidate)))
+    if file is not None:
+        return Match(label(candidate), candidate, file, f"{against} ({run.sha256[:12]})")
     raise RefusedError(
         f"the artifact of the stored run {against} is gone: {run.path} had the hash {run.sha256[:12]}",
         "an absolute stored latency is never a baseline: restore the file (edgeeff baseline restore)",

@@ -7,7 +7,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeeff import registry
 from edgeeff.errors import RefusedError, UsageError
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -57,26 +56,24 @@ class GitTree:
         except ValueError:
             return None
 
-    def extract_models(self, folder: Path, suffix: str) -> list[Path]:
-        """Writes the model files of the tree with this suffix, and their manifests, below a folder.
+    def files(self) -> list[str]:
+        """The paths of all files of the tree."""
+        listed = _git(self.root, "ls-tree", "-r", "-z", "--name-only", self.commit) or b""
+        return [name.decode(errors="surrogateescape") for name in listed.split(b"\0") if name]
+
+    def write(self, name: str, folder: Path) -> Path:
+        """Writes a file of the tree below a folder and returns its path there.
 
         Raises:
-            RefusedError: a file is a pointer of Git LFS whose content is not here.
+            RefusedError: it is a pointer of Git LFS whose content is not here.
         """
-        listed = _git(self.root, "ls-tree", "-r", "-z", "--name-only", self.commit) or b""
-        names = [name.decode(errors="surrogateescape") for name in listed.split(b"\0") if name]
-        known = {f".{name}" for name in registry.converters()}
-        models = [name for name in names if Path(name).suffix.lower() == suffix.lower() and suffix.lower() in known]
-        manifests = {name for name in names if name.endswith(".json")}
-        for name in models:
-            self._write(name, folder / name)
-            if f"{name}.json" in manifests:
-                self._write(f"{name}.json", folder / f"{name}.json")
-        return [folder / name for name in models]
+        target = folder / name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(name))
+        return target
 
-    def _write(self, name: str, target: Path) -> None:
-        if target.exists():
-            return
+    def read(self, name: str) -> bytes:
         content = _git(self.root, "cat-file", "blob", f"{self.commit}:{name}")
         if content is None:
             raise UsageError(f"git cannot read {name} of {self.name}", "git fetch it, or name a file")
@@ -87,8 +84,7 @@ class GitTree:
                     f"{name} of {self.name} is a pointer of Git LFS, and its content is not here",
                     f"git lfs fetch origin {self.name}",
                 )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        return content
 
 
 def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes | None:

@@ -1,0 +1,153 @@
+"""The decision: exact intervals, verdicts on log-ratios, and Holm's rule."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import statistics
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeeff.compare import Check, Verdict, worst
+from edgeeff.gate.decision import Plan, decide
+from edgeeff.gate.several import confirming_plan, holm, p_value, settled
+from edgeeff.gate.signed_rank import estimate, probability_above, walsh_averages
+
+PLAN = Plan()
+
+
+def test_the_interval_is_exact_by_enumeration_of_all_signs() -> None:
+    """Over all 2^8 ways to sign eight sizes, the interval leaves out the centre exactly as often as it says."""
+    sizes = [0.3, 1.1, 1.9, 2.2, 3.7, 4.1, 6.5, 9.2]
+    for tail in (1 / 256, 3 / 256, 10 / 256):
+        missed = 0
+        for signs in itertools.product((-1, 1), repeat=8):
+            found = estimate([sign * size for sign, size in zip(signs, sizes, strict=True)], tail)
+            missed += found.low > 0
+        assert missed <= tail * 256
+        assert missed >= tail * 256 - 1
+
+
+def test_the_whole_range_is_the_widest_interval() -> None:
+    values = [0.01, -0.02, 0.03, 0.005]
+    found = estimate(values, 1e-9)
+    assert (found.low, found.high) == (min(values), max(values))
+    assert found.value == statistics.median(walsh_averages(values))
+
+
+@given(
+    values=st.lists(st.floats(-1, 1), min_size=2, max_size=12, unique=True),
+    shift=st.floats(-1, 1),
+    tail=st.sampled_from([0.001, 0.005, 0.05]),
+)
+def test_the_interval_moves_with_the_values_and_mirrors_with_their_signs(
+    values: list[float], shift: float, tail: float
+) -> None:
+    here, there = estimate(values, tail), estimate([value + shift for value in values], tail)
+    assert there.low == pytest.approx(here.low + shift, abs=1e-12)
+    mirrored = estimate([-value for value in values], tail)
+    assert (mirrored.low, mirrored.high) == (-here.high, -here.low)
+    assert here.low <= here.value <= here.high
+
+
+def test_the_p_value_is_that_of_the_textbook() -> None:
+    """Hollander, Wolfe & Chicken's table A.4: P(T+ >= 36) = 0.004 and P(T+ >= 33) = 0.020 for n = 8."""
+    assert probability_above([float(n) for n in range(1, 9)], 0.0) == 1 / 256
+    assert probability_above([1, 2, -3, 4, 5, 6, 7, 8], 0.0) == pytest.approx(0.0195, abs=5e-4)
+
+
+def around(centre: float, count: int, spread: float = 0.01) -> list[float]:
+    rng = random.Random(0)
+    return [math.log1p(centre) + rng.gauss(0, spread) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "verdict"),
+    [(0.0, "passed"), (0.05, "regressed"), (-0.05, "improved"), (0.10, "regressed"), (-0.004, "passed")],
+)
+def test_verdicts_at_the_first_look(slowdown: float, verdict: str) -> None:
+    decision = decide(around(slowdown, 10), PLAN)
+    assert decision.verdict == verdict
+    assert decision.launches == 10 and decision.interval is not None
+
+
+def test_between_the_margins_it_goes_on_by_fours_and_then_gives_up() -> None:
+    undecided = around(0.02, 10, 0.05)
+    assert decide([], PLAN).next == 10 and decide(undecided[:3], PLAN).next == 7
+    going = decide(undecided, PLAN)
+    assert (going.verdict, going.next) == (None, 4) and (going.needed or 0) > 10
+    spent = decide(undecided, PLAN, spent=True)
+    assert spent.verdict is Verdict.INCONCLUSIVE and spent.needed == going.needed
+    assert "after 10 launches the interval is still +-" in spent.reason
+    most = decide(around(0.02, 128, 0.2), PLAN)
+    assert most.verdict is Verdict.INCONCLUSIVE
+
+
+def test_few_launches_are_no_verdict() -> None:
+    decision = decide([0.0] * 9, PLAN, spent=True)
+    assert decision.verdict is Verdict.INCONCLUSIVE and decision.interval is None
+    assert decision.reason == "9 launches were possible; a verdict takes 10"
+
+
+def test_the_margins_follow_max_slowdown() -> None:
+    values = around(0.04, 12, 0.004)
+    assert decide(values, Plan(0.03)).verdict is Verdict.REGRESSED
+    assert decide(values, Plan(0.06)).verdict is Verdict.REGRESSED
+    assert decide(values, Plan(0.20)).verdict is Verdict.PASSED
+
+
+@given(values=st.lists(st.floats(-0.2, 0.2), min_size=10, max_size=40))
+def test_no_list_of_ratios_is_both_slow_and_passed(values: list[float]) -> None:
+    decision = decide(values, PLAN, spent=True)
+    assert decision.verdict is not None
+    if decision.verdict is Verdict.PASSED:
+        assert decision.interval is not None and decision.interval.high < math.log1p(0.03)
+    if decision.verdict is Verdict.REGRESSED:
+        assert decision.interval is not None and decision.interval.low > math.log1p(0.01)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "gravest", "code"),
+    [
+        (["passed", "improved"], "passed", 0),
+        (["improved"], "improved", 0),
+        (["passed", "inconclusive"], "inconclusive", 3),
+        (["inconclusive", "refused", "passed"], "refused", 4),
+        (["refused", "regressed", "inconclusive"], "regressed", 1),
+        ([], "refused", 4),
+    ],
+)
+def test_the_gravest_verdict_is_the_builds(verdicts: Sequence[str], gravest: str, code: int) -> None:
+    verdict = worst(Check(name, Verdict(name)) for name in verdicts)
+    assert (verdict.value, verdict.exit_code) == (gravest, code)
+
+
+def test_holms_rule() -> None:
+    assert holm([0.001, 0.004, 0.2], 0.01) == [True, True, False]
+    assert holm([0.004, 0.001], 0.01, models=3) == [True, True]
+    assert holm([0.006, 0.001], 0.01, models=3) == [False, True]
+    assert holm([], 0.01) == []
+
+
+def test_confirming_launches_can_reach_what_holm_asks_for() -> None:
+    for models in (2, 10, 100, 1000):
+        plan = confirming_plan(PLAN, models)
+        assert p_value([0.5 + n / 100 for n in range(plan.first)], plan) <= 0.01 / models
+
+
+def test_what_becomes_of_a_regression_after_fresh_launches() -> None:
+    first = Check("b0", Verdict.REGRESSED, ratio=1.05, launches=10, seconds=10.0)
+    again = Check("b0", Verdict.REGRESSED, ratio=1.04, launches=10, seconds=12.0)
+    fine = Check("b0", Verdict.PASSED, launches=10)
+    upheld = settled(first, again, rejected=True, pooled=around(0.05, 20), plan=PLAN)
+    assert upheld.verdict is Verdict.REGRESSED and upheld.seconds == 22.0
+    assert upheld.reasons == ("confirmed on 10 fresh launches: +4.0 %",)
+    assert settled(first, again, rejected=False, pooled=around(0.05, 20), plan=PLAN).verdict is Verdict.INCONCLUSIVE
+    assert settled(first, fine, rejected=False, pooled=around(0.025, 20), plan=PLAN).verdict is Verdict.INCONCLUSIVE
+    assert settled(first, fine, rejected=False, pooled=around(0.0, 20), plan=PLAN).verdict is Verdict.PASSED
+    refused = Check("b0", Verdict.REFUSED)
+    assert settled(first, refused, rejected=False, pooled=(), plan=PLAN) is refused
