@@ -184,10 +184,8 @@ def _by_manifest(tree: GitTree, names: Sequence[str], candidate: Path) -> str:
                 alike.append(name.removesuffix(".json"))
     alike = alike or [name for name in names if Path(name).name == candidate.name]
     if len(alike) != 1:
-        which = (
-            f"several baselines of {label(candidate)}: {', '.join(alike)}" if alike else f"none of {label(candidate)}"
-        )
-        raise UsageError(f"{tree.name} has {which}", "name a file, or keep one in the same place")
+        which = f"several baselines ({', '.join(alike)})" if alike else "no baseline"
+        raise UsageError(f"{tree.name} has {which} of {label(candidate)}", "name a file, or keep one in the same place")
     return alike[0]
 
 

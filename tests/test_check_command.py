@@ -1,0 +1,128 @@
+"""`edgeeff check` as a user runs it, with the real runner on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeeff import registry, store
+from edgeeff.graph import Graph, Node
+from edgeeff.ops import Conv2d, Mean
+
+COMMAND = [sys.executable, "-m", "edgeeff", "check"]
+
+
+def network(path: Path, convolutions: int, channels: int = 8, pixels: int = 32, weight: float = 0.0) -> Path:
+    """So many 3x3 convolutions and a mean; with weights of 0 the outputs are the same, whatever the work."""
+    rng = np.random.default_rng(0)
+    nodes, source, width = [], "image", 3
+    for index in range(convolutions):
+        kernel = (weight * rng.standard_normal((channels, width, 3, 3))).astype(np.float32)
+        bias = np.ones(channels, np.float32)
+        nodes.append(Node(f"conv{index}", Conv2d(kernel, bias, (1, 1), (1, 1, 1, 1)), (source,)))
+        source, width = f"conv{index}", channels
+    nodes.append(Node("mean", Mean((2, 3), False), (source,)))
+    graph = Graph("net", {"image": (1, 3, pixels, pixels)}, tuple(nodes), ("mean",))
+    registry.converter(path.suffix[1:]).write(graph, path, precision="fp32", metadata={})
+    return path
+
+
+def check(tmp_path: Path, *arguments: object) -> tuple[int, dict[str, Any], str]:
+    argv = [*COMMAND, *map(str, arguments), "--out", str(tmp_path / "out"), "--json"]
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    return run.returncode, json.loads(run.stdout), run.stderr
+
+
+def test_work_that_was_added_is_found_and_written_down(tmp_path: Path) -> None:
+    """A file that really calls more work: 12 convolutions against 8."""
+    slow, fast = network(tmp_path / "slow.onnx", 12), network(tmp_path / "fast.onnx", 8)
+    code, document, errors = check(tmp_path, slow, "--against", fast)
+    assert (code, document["verdict"]) == (1, "regressed"), errors
+    assert 1.01 < document["low"] < document["ratio"] < document["high"]
+    assert {"verdict", "ratio", "low", "high", "launches", "reasons"} <= set(document)
+    assert {figure["name"] for figure in document["figures"]} == {"size", "memory", "startup", "delegated"}
+    (comparison,) = store.read_comparisons(tmp_path / "out")
+    assert len(comparison.log_ratios) == document["launches"] >= 10
+    first = comparison.pairs[0]
+    assert len(first.candidate.samples_ns) == len(first.candidate.cpu_ns or ()) == len(first.candidate_first) == 40
+    assert len({pair.candidate_loaded_first for pair in comparison.pairs}) == 2
+    assert (comparison.candidate.path, comparison.baseline.path) == (str(slow), str(fast))
+    assert len(comparison.candidate.launches) == len(comparison.baseline.launches) == 3
+
+
+def test_two_interpreters_take_turns(tmp_path: Path, small_onnx: Path, small_tflite: Path) -> None:
+    """TFLite on LiteRT against ONNX on onnxruntime: NHWC and NCHW, a process each, the same answers."""
+    arguments = ("--against-runtime", "onnxruntime", "--runtime-python", sys.executable, "--seconds", "8")
+    code, document, errors = check(tmp_path, small_tflite, "--against", small_onnx, *arguments)
+    assert document["verdict"] != "refused", (document, errors)
+    assert document["launches"] > 0 and code in (0, 1, 3)
+    assert document["name"] == "small.tflite, litert against onnxruntime"
+    alone, _, _ = check(tmp_path, small_tflite, "--against", small_onnx)
+    assert alone == 4
+
+
+def test_networks_that_do_other_work_are_refused(tmp_path: Path) -> None:
+    ours = network(tmp_path / "a.onnx", 1, weight=1.0)
+    code, document, _ = check(tmp_path, ours, "--against", network(tmp_path / "b.onnx", 1, pixels=48))
+    assert (code, document["verdict"], document["ratio"], document["launches"]) == (4, "refused", None, 1)
+    assert document["reasons"] == ["inputs differ: float32 1x3x32x32 against the baseline's float32 1x3x48x48"]
+    code, document, _ = check(tmp_path, ours, "--against", network(tmp_path / "b.onnx", 2, weight=1.0))
+    assert code == 4 and document["reasons"][0].startswith("outputs disagree: ")
+
+
+def test_several_models_are_one_document_and_the_gravest_code(tmp_path: Path, small_onnx: Path) -> None:
+    for folder in ("new", "old"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.onnx").write_bytes(small_onnx.read_bytes())
+        network(tmp_path / folder / "b.onnx", 1, pixels=32 if folder == "new" else 48)
+    code, document, _ = check(tmp_path, tmp_path / "new", "--against", tmp_path / "old", "--seconds", "1")
+    assert (code, document["verdict"]) == (4, "refused")
+    assert [each["verdict"] for each in document["checks"]] == ["inconclusive", "refused"]
+
+
+def test_ctrl_c_keeps_what_was_measured_and_is_never_a_pass(tmp_path: Path, small_onnx: Path) -> None:
+    argv = [*COMMAND, str(small_onnx), "--against", str(small_onnx), "--out", str(tmp_path / "out"), "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and '"record":"pair"' not in written(tmp_path / "out"):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert (process.returncode, document["verdict"]) == (130, "inconclusive"), errors
+    assert document["reasons"][0].startswith("interrupted, after ")
+    (comparison,) = store.read_comparisons(tmp_path / "out")
+    assert comparison.log_ratios
+
+
+def written(folder: Path) -> str:
+    return "".join(path.read_text() for path in folder.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.onnx", "--against", "x.onnx"], "there is no file missing.onnx"),
+        (["{model}", "--against", "gone"], "no file, no folder, no git ref and no stored run"),
+        (["{model}", "--against", "{foreign}"], "cannot tell the format"),
+        (["{model}", "--against", "{model}", "--seconds", "0"], "--seconds must be finite and above 0"),
+        (["{model}", "--against", "{model}", "--threads", "1,2"], "2 numbers of threads cannot be compared at once"),
+        (["{model}", "--against", "{broken}"], "broken.onnx"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], message: str, tmp_path: Path, small_onnx: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+    (tmp_path / "broken.onnx").write_bytes(small_onnx.read_bytes()[:50])
+    names = {"model": small_onnx, "foreign": tmp_path / "x.txt", "broken": tmp_path / "broken.onnx"}
+    argv = [*COMMAND, *(argument.format(**names) for argument in arguments)]
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert message in run.stderr and "Traceback" not in run.stderr
