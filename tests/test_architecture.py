@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 GROUPS = ("converters", "devices", "benchmarks")
 PRINTERS = ("edgeeff.cli", "edgeeff.benchmarks.against")
 HEAVY = {"numpy", "torch", "onnx", "onnxruntime", "ai_edge_litert", "tflite_runtime", "safetensors", "huggingface_hub"}
-HEAVY |= {"asyncssh"}
+HEAVY |= {"sqlalchemy", "asyncssh"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
     "predict": "Estimate what a network would take on a device, by a model fitted there.",
     "devices": "Show what is connected, and whether it works.",
+    "history": "Show how latencies went over time, where they changed, and whether they creep.",
     "baseline": "Keep the files that edgeeff check compares with.",
     "scale": "Scale a network by phi, or find the largest phi that fits a target.",
     "report": "Show where each file stands against the MnasNet objective.",
