@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff import stats, store
-from edgeeff.errors import EdgeeffError, MissingExtraError, UsageError
+from edgeeff.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from edgeeff.values import Measurement
 
@@ -96,7 +96,7 @@ class Index:
         from sqlalchemy import delete, insert, select
 
         tables = self._tables
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             tables.metadata.create_all(connection, tables=[tables.meta])
             found = connection.execute(select(tables.meta.c.schema)).scalar()
             if found is not None and found > SCHEMA:
@@ -109,6 +109,16 @@ class Index:
             if found != SCHEMA:
                 connection.execute(delete(tables.meta))
                 connection.execute(insert(tables.meta).values(schema=SCHEMA))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction that no other writer's can cross: each waits for the one before it."""
+        from sqlalchemy import text
+
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            yield connection
 
     def refresh(self, folder: Path) -> int:
         """Reads what is new or changed in a results folder; returns how many files were read.
@@ -145,7 +155,7 @@ class Index:
         from sqlalchemy import insert
 
         tables = self._tables
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             for table in (tables.points, tables.files):
                 connection.execute(table.delete().where(table.c.source == source, table.c.file == name))
             if state is not None:
@@ -257,13 +267,19 @@ def _engine(url: str) -> Engine:
             raise UsageError(f"--index {_shown(url)}: {parsed.get_backend_name()} is not supported", _CURE)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             _set_damaged_aside(Path(parsed.database))
-            return sqlalchemy.create_engine(parsed, connect_args={"timeout": 60})
+            engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": 60, "isolation_level": None})
+            # SQLite refuses at once, timeout or not, two transactions that read before they write.
+            sqlalchemy.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            return engine
         return sqlalchemy.create_engine(parsed, connect_args={"connect_timeout": 10})
     except sqlalchemy.exc.ArgumentError as error:
         raise UsageError(f"--index {url!r} is not a database's URL", _CURE) from error
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "postgres", "an index in PostgreSQL") from error
 
+
+_LOCK = 0x65646765
+"""Of PostgreSQL's advisory locks: "edge"."""
 
 _CURE = "say sqlite:///PATH, or postgresql+psycopg://USER@HOST/DATABASE"
 
@@ -294,10 +310,9 @@ def _errors(url: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise EdgeeffError(
+        raise UsageError(
             f"the index {_shown(url)} cannot be used: {reason}",
             "the results themselves are safe; free some space, or name another index with --index",
-            UsageError.exit_code,
         ) from error
 
 
