@@ -240,8 +240,8 @@ def _tables() -> _Tables:
         Column("size_bytes", BigInteger, nullable=False),
         Column("modified_ns", BigInteger, nullable=False),
     )
-    texts = ("source", "file", "measurement", "device", "model", "format", "precision", "runtime", "accelerator")
-    texts += ("reference", "session", "sha256", "tool_version")
+    texts = ["source", "file", "measurement", "device", "model", "format", "precision", "runtime", "accelerator"]
+    texts += ["reference", "session", "sha256", "tool_version"]
     points = Table(
         "edgeeff_points",
         metadata,
