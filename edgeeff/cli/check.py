@@ -15,6 +15,7 @@ import click
 
 from edgeeff import __version__, registry
 from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
+from edgeeff.cli._check_reports import Reports, report_options
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, UsageError
 
@@ -72,8 +73,11 @@ ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results/checks"), show_default=True, help="The folder."
 )
+@report_options
 @json_option
-def check(candidates: Sequence[Path], device_name: str, serial: str | None, as_json: bool, **options: Any) -> None:
+def check(
+    candidates: Sequence[Path], device_name: str, serial: str | None, reports: Reports, as_json: bool, **options: Any
+) -> None:
     """Say whether model files became slower than their baselines: paired launches until the answer is clear.
 
     CANDIDATES are model files, manifests or folders of them. Verdicts: passed, improved (exit code 0), regressed (1),
@@ -92,6 +96,7 @@ def check(candidates: Sequence[Path], device_name: str, serial: str | None, as_j
         with registry.transport(target.connected.transport).open(target) as device:
             checks, stopped = _run(matches, device, options)
     _show(checks, as_json)
+    reports.write(checks)
     if stopped is not None:
         say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
         code = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
