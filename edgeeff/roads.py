@@ -64,7 +64,13 @@ def convert_by(
             yield _save(road, network, out, started)
         elif runtime is not None:
             target = (road.converter(images), Unchecked(runtime), precision)
-            yield from convert(network, [target], out, started, lambda made, _: held_out(made), min_sqnr_db)
+            try:
+                yield from convert(network, [target], out, started, lambda made, _: held_out(made), min_sqnr_db)
+            except ConversionError as error:
+                if precision != "int8":
+                    raise
+                cure = f"without --via, int8 keeps more; to have {road.name}'s as it is: --min-sqnr 0"
+                raise ConversionError(error.message, cure) from error
 
 
 def _save(road: Road, network: Network, out: Path, started: Callable[[str], None]) -> Artifact:

@@ -102,7 +102,11 @@ def litert_torch(name: str, weights: Path, out: Path) -> None:
 
 
 def tensorflow(name: str, weights: Path, out: Path) -> None:
-    """The network in TensorFlow's own ops, through its TFLite converter. torch has no part in it."""
+    """The network in TensorFlow's own ops, through its TFLite converter. torch has no part in it.
+
+    `edgeeff convert --via tensorflow` gives the same file, but traces the network in torch first: as a peer it would
+    cost more than TensorFlow does.
+    """
     import numpy as np
     import tensorflow as tf
 

@@ -123,6 +123,11 @@ def test_the_command_writes_files_that_are_proven_and_say_whose_they_are(tmp_pat
     assert int8_file["parity"]["inputs"] == "3 held-out images of photos"
     assert int8_file["size_bytes"] < float_file["size_bytes"] / 2
     assert all(file["via"].startswith("tensorflow 2.") for file in (float_file, int8_file))
+    done = convert(*formats, "--out", tmp_path / "other", "--min-sqnr", 90)
+    assert done.returncode == 6
+    assert "the limit is 90 dB" in done.stderr
+    assert "without --via, int8 keeps more" in done.stderr
+    assert not list((tmp_path / "other").glob("*int8*"))
     names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".tflite")
     assert all(name.endswith("-tensorflow.tflite") for name in names)
     assert len(names) == 2
