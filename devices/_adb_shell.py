@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgeeff.errors import DeviceError, MeasurementError
 
 from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, Server, quoted, shell_input, shell_packets
+from ._closing import undisturbed
 from ._process import LINE_BYTES, Tail
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class AdbShell:
             raise self.lost(f"while {name} ran", error) from error
         finally:
             if not ended:
-                self._kill(pid)
+                with undisturbed():
+                    self._kill(pid)
         if code:
             raise _ended(name, code, tail.text())
 

@@ -17,7 +17,8 @@ from edgeeff.values import Connected, DeviceInfo, DeviceState, Target
 from ._adb_shell import CURES, QUESTION_S, AdbShell
 from ._adb_wire import LostError, RefusedError, Server, receive_file, send_file
 from ._android import INFO_SCRIPT, STATE_SCRIPT, matched, properties, read_info, read_state
-from ._closing import Closing
+from ._closing import Closing, undisturbed
+from ._lock import Lock
 
 FOLDER = "/data/local/tmp/edgeeff"
 """Where adb's shell may write and start programs."""
@@ -34,12 +35,15 @@ class AdbTransport:
     def discover(self, addresses: Sequence[str]) -> Sequence[Connected]:
         server = Server.from_environment()
         found = [self._connected(server, line) for line in self._listed(server)]
-        missing = [a for a in addresses if re.search(r":\d+$", a) and a not in [c.address for c in found]]
-        for address in missing:
-            # `adb connect` answers "connected" for whoever listens there: what it is, the list says.
-            with suppress(RefusedError):
-                server.ask(f"host:connect:{address}", QUESTION_S)
-        if missing:
+        usable = [device.address for device in found if device.state != "offline"]
+        wanted = [address for address in addresses if re.search(r":\d+$", address) and address not in usable]
+        for address in wanted:
+            # `adb connect` says "already connected" of one that is offline, and "connected" for whoever listens
+            # there: it is let go first, and what it is then the list says.
+            for step in ("disconnect", "connect"):
+                with suppress(RefusedError):
+                    server.ask(f"host:{step}:{address}", QUESTION_S)
+        if wanted:
             found = [self._connected(server, line) for line in self._listed(server)]
         return found
 
@@ -79,8 +83,13 @@ class AdbDevice(Closing):
         self._token = secrets.token_hex(4)
         self._scratch: list[str] = []
         self._pushed: dict[str, str] = {}
-        self._require_shell_v2(server)
-        self._make_folder()
+        self._lock = Lock(f"adb:{self.serial}")
+        try:
+            self._require_shell_v2(server)
+            self._make_folder()
+        except BaseException:
+            self._lock.close()
+            raise
 
     def info(self) -> DeviceInfo:
         return read_info(self.name, self._ask(["sh", "-c", INFO_SCRIPT]))
@@ -142,13 +151,16 @@ class AdbDevice(Closing):
                 )
             yield
         finally:
-            self._try([*switch, "false"])
+            with undisturbed():
+                self._try([*switch, "false"])
 
     def close(self) -> None:
-        if self._scratch:
-            with suppress(DeviceError, MeasurementError):
-                self._ask(["rm", "-f", *self._scratch])
+        with undisturbed():
+            for start in range(0, len(self._scratch), 100):
+                with suppress(DeviceError, MeasurementError):
+                    self._ask(["rm", "-f", *self._scratch[start : start + 100]])
             self._scratch.clear()
+            self._lock.close()
 
     def _ask(self, argv: Sequence[str]) -> str:
         """The output of a short program, whatever its exit code: a part of it may be missing and the rest sound."""

@@ -42,7 +42,7 @@ def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[C
     for check in (_failed, _machine, _fallback, _emulated, _summarised):
         found.extend(check(measurement))
     found.extend(_precision(measurement, latency or stats.latency(measurement)))
-    for check in (_noise, _trend, _memory, _threads, _clock, _weights):
+    for check in (_noise, _trend, _memory, _threads, _battery, _clock, _weights):
         found.extend(check(measurement))
     return tuple(found)
 
@@ -213,7 +213,7 @@ def _clock(m: Measurement) -> Iterator[Caveat]:
             f"the board says that it is held back: {', '.join(words)}",
             "give it a power supply that is strong enough, and a fan, and bench again",
         )
-    elif any(_capped(state) for state in states):
+    elif any(_capped(state) for state in _states(m, stats.succeeded(m))):  # one that throttled was dropped
         yield Caveat(
             "throttled",
             "the clock is capped below what the hardware can do: too hot, low power, or set so",
@@ -224,7 +224,9 @@ def _clock(m: Measurement) -> Iterator[Caveat]:
         yield Caveat(
             "governor",
             f"the frequency governor is {', '.join(sorted(governors))}: the clock follows the load",
-            "sudo cpupower frequency-set --governor performance",
+            "--fixed-performance (Android 11 or later) holds the clocks"
+            if m.device.kind == "android"
+            else "sudo cpupower frequency-set --governor performance",
         )
     if all(state.cpu_frequency_limit_khz is None and state.temperature_c is None for state in states):
         yield Caveat(
@@ -248,11 +250,37 @@ def _weights(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _states(m: Measurement) -> Iterator[DeviceState]:
-    for launch in m.launches:
+def _states(m: Measurement, launches: Sequence[Launch] | None = None) -> Iterator[DeviceState]:
+    for launch in m.launches if launches is None else launches:
         for state in (launch.state_before, launch.state_after):
             if state is not None:
                 yield state
+
+
+LOW_BATTERY_PERCENT = 20
+"""Where Android offers its battery saver, which caps the clocks."""
+
+
+def _battery(m: Measurement) -> Iterator[Caveat]:
+    """What a device on a battery does to its own clocks."""
+    states = list(_states(m, stats.succeeded(m)))
+    hot = max((state.thermal_status or 0 for state in states), default=0)
+    levels = [state.battery_percent for state in states if state.battery_percent is not None]
+    facts = []
+    if hot:
+        facts.append(f"thermal status {hot} was reached")
+    if any(state.battery_saver for state in states):
+        facts.append("the battery saver is on")
+    if levels and min(levels) < LOW_BATTERY_PERCENT:
+        facts.append(f"the battery is at {min(levels):.0f} %")
+    if any(state.screen_on for state in states):
+        facts.append("the screen is on")
+    if facts:
+        yield Caveat(
+            "device-condition",
+            f"the device may hold itself back: {', '.join(facts)}",
+            "cool and charge it, turn battery saver and screen off, and bench again",
+        )
 
 
 def _number(text: str | None) -> float | None:

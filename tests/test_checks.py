@@ -10,7 +10,7 @@ import pytest
 
 from edgeeff import checks
 from edgeeff.report.bench_table import bench_json, bench_text
-from edgeeff.values import DeviceInfo, DeviceState, Launch, Measurement
+from edgeeff.values import DeviceInfo, DeviceState, Launch, Measurement, Summary
 
 GIB = 2**30
 QUIET = DeviceState(
@@ -131,6 +131,47 @@ def test_each_caveat_and_no_other(code: str) -> None:
     (caveat,) = checks.caveats(CASES[code])
     assert caveat.code == code
     assert caveat.message and caveat.remedy
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"thermal_status": 1}, "thermal status 1 was reached"),
+        ({"battery_saver": True}, "the battery saver is on"),
+        ({"battery_percent": 19.0}, "the battery is at 19 %"),
+        ({"screen_on": True}, "the screen is on"),
+    ],
+)
+def test_a_phone_that_may_hold_itself_back(state: dict[str, object], message: str) -> None:
+    (caveat,) = checks.caveats(in_state(**state))
+    assert caveat.code == "device-condition" and message in caveat.message
+    fine = {"thermal_status": 0, "battery_saver": False, "battery_percent": 80.0, "screen_on": False}
+    assert checks.caveats(in_state(**fine)) == ()
+
+
+def test_runners_without_raw_samples_say_so() -> None:
+    summary = Summary(50, 1e7, 9e6, 2e7, median_ns=1e7)
+    m = each(lambda one: replace(one, samples_ns=(), cpu_ns=None, involuntary_switches=None, summary=summary))
+    (caveat,) = checks.caveats(m)
+    assert caveat.code == "no-raw-samples" and "each of the 8 processes gave its median" in caveat.message
+    m = each(
+        lambda one: replace(one, samples_ns=(), involuntary_switches=None, summary=replace(summary, median_ns=None))
+    )
+    assert "its mean, since it does not say the median" in checks.caveats(m)[0].message
+
+
+def test_a_runner_that_tells_only_whether_all_was_delegated() -> None:
+    whole = {"ops": None, "delegated_ops": None, "partitions": None}
+    assert codes(each(lambda one: replace(one, **whole, fully_delegated=True))) == []
+    partly = each(lambda one: replace(one, **whole, fully_delegated=False))
+    assert codes(partly) == ["fallback"]
+    assert "some XNNPACK" in bench_text([partly])
+
+
+def test_a_launch_that_throttled_and_was_dropped_is_no_throttled_measurement() -> None:
+    hot = replace(QUIET, cpu_frequency_limit_khz=(1_000_000,) * 4)
+    dropped = Launch(8, (), 1008.0, error="dropped, since the device throttled", state_before=QUIET, state_after=hot)
+    assert codes(replace(GOOD, launches=(*GOOD.launches, dropped))) == ["launches-failed"]
 
 
 def test_a_board_that_says_that_it_is_held_back() -> None:

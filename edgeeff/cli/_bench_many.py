@@ -64,8 +64,10 @@ def _start(target: Target, arguments: Sequence[str], session: str) -> _Child:
     address = target.connected.address
     name = address if address.startswith("ssh://") else f"{target.connected.transport}:{address}"
     argv = [sys.executable, "-m", "edgeeff", "bench", "--device", name, "--session", session, *arguments]
+    null = subprocess.DEVNULL
+    # A session of its own, so that a terminal's Ctrl-C reaches it through us alone, and once.
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        argv, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
     )
     assert process.stderr is not None
     thread = threading.Thread(target=_relay, args=(name, process.stderr))
@@ -80,7 +82,7 @@ def _relay(name: str, lines: IO[str]) -> None:
 
 
 def _stop(children: Sequence[_Child]) -> None:
-    """Lets each end as Ctrl-C lets it; at a terminal they had it already."""
+    """Lets each end as Ctrl-C lets it."""
     for child in children:
         if child.process.poll() is None:
             child.process.send_signal(signal.SIGINT)

@@ -98,7 +98,8 @@ def bench(
         raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 60")
     if serial is not None and len(device_names) > 1:
         raise UsageError("--serial says which device fits one --device", "leave one of them out")
-    targets = [t for name in dict.fromkeys(device_names) for t in resolve(name, serial=serial, every=every)]
+    found = [t for name in dict.fromkeys(device_names) for t in resolve(name, serial=serial, every=every)]
+    targets = list({(t.connected.transport, t.connected.address): t for t in found}.values())
     session = session or secrets.token_hex(4)
     if len(targets) > 1:
         from edgeeff.cli._bench_many import run_many

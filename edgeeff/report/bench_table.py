@@ -136,6 +136,7 @@ def _document(m: Measurement, every: Sequence[Measurement]) -> dict[str, Any]:
         "runtime": m.runtime,
         "runtime_version": launch.runtime_version if launch else None,
         "threads": m.threads,
+        "cpus": m.cpus,
         "accelerator": m.accelerator,
         "device": encode(m.device),
         "latency_s": {
@@ -155,9 +156,14 @@ def _document(m: Measurement, every: Sequence[Measurement]) -> dict[str, Any]:
         "baseline_memory_bytes": _typical(m, "baseline_memory_bytes"),
         "macs": m.macs,
         "parameters": m.parameters,
+        "conditions": {
+            "before": encode(m.launches[0].state_before) if m.launches and m.launches[0].state_before else None,
+            "after": encode(m.launches[-1].state_after) if m.launches and m.launches[-1].state_after else None,
+        },
         "ops": launch.ops if launch else None,
         "delegated_ops": launch.delegated_ops if launch else None,
         "delegate": launch.delegate if launch else None,
         "partitions": launch.partitions if launch else None,
+        "fully_delegated": launch.fully_delegated if launch else None,
         "warnings": [encode(caveat) for caveat in (*checks.caveats(m), *no_gain(m, every))],
     }

@@ -279,12 +279,29 @@ def wait_for(double: Any) -> None:
 
 
 def test_offline(phone: Make) -> None:
+    """`adb connect` says "already connected" of it: it is let go and connected anew, each time that it is asked for."""
     double = phone()
+    opened(double).close()
     double.faults.offline = True
+    double.reboot()
+    settled(lambda: states(double) == ["offline"])
     with pytest.raises(DeviceError) as caught:
         opened(double)
-    assert double.serial in caught.value.message
-    assert caught.value.hint
+    assert caught.value.message == f"{double.serial} is offline"
+    assert "reconnect" in caught.value.hint
+    double.faults.offline = False
+    opened(double).close()
+
+
+def states(double: Any) -> list[str]:
+    return [c.state for c in ADB.discover([]) if c.address == double.serial]
+
+
+def test_one_session_a_device(phone: Make) -> None:
+    double = phone()
+    with opened(double), pytest.raises(DeviceError, match="in use by another edgeeff"):
+        opened(double)
+    opened(double).close()
 
 
 def test_an_old_android(phone: Make) -> None:

@@ -102,6 +102,31 @@ def test_a_gpu_run_that_fell_back_fails_unless_allowed(
     assert "4 of 64 ops do not run in the GPU, fp16 allowed delegate" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("v1-unconsumed", "the runner does not know --use_npu=true --dispatch_library_path=/x: take a newer one"),
+        ("v1-no-runs", "the output of benchmark_model cannot be read; its last line is: INFO: Inference timings"),
+    ],
+)
+def test_output_that_is_no_measurement(
+    output: str, message: str, phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{phone().serial}", "--runner", runner(output))
+    assert done.returncode == 7 and message in done.stderr
+
+
+def test_one_phone_by_two_names_is_one_phone(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    serial = phone().serial
+    (tmp_path / "mine.toml").write_text(f'like = "android"\naddress = "{serial}"\nthreads = [2]')
+    arguments = [small_tflite, "--device", f"adb:{serial}", "--device", "mine.toml", "--runner", runner(), "--json"]
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["measurements"]) == 1
+
+
 def test_a_run_without_xnnpack_is_marked(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
