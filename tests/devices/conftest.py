@@ -5,9 +5,14 @@ Everything here is emulated by qemu: it proves the path, never a latency.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import shutil
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -70,3 +75,100 @@ def board(prepared: Path, inside: Any, tmp_path: Path, monkeypatch: pytest.Monke
     path.write_text('kind = "linux"\naddress = "ssh://board"\npython = "/opt/python"\n')
     yield path
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A private adb server, the real one; the environment that leads to it."""
+    from adbutils import adb_path
+
+    relay = load(Path(__file__).with_name("relay.py"))
+    home = tmp_path_factory.mktemp("adb")
+    with relay.listen("tcp:0") as probe:
+        port = probe.getsockname()[1]
+    environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [adb_path(), "-L", f"tcp:localhost:{port}", "nodaemon", "server"],
+            stdout=log,
+            stderr=log,
+            env={**environment, "PATH": "/usr/bin:/bin", "ADB_MDNS_AUTO_CONNECT": "0"},
+        )
+    try:
+        assert answers(lambda: relay.connect(f"tcp:{port}").close())
+        yield environment
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(attempt: Any) -> bool:
+    """Whether something works within ten seconds."""
+    for _ in range(200):
+        try:
+            attempt()
+            return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+@pytest.fixture
+def phone(
+    prepared: Path, inside: Any, adb_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A phone whose adbd is the real one, alone in a network of its own; the root of its files.
+
+    Its /sys are plain files that a test may rewrite. The serial is in the environment's EDGEEFF_TEST_SERIAL.
+    """
+    relay = load(Path(__file__).with_name("relay.py"))
+    tree = prepared / "phone"
+    frequencies = tmp_path / "sys" / "devices" / "system" / "cpu" / "cpu0" / "cpufreq"
+    frequencies.mkdir(parents=True)
+    for name, text in {"scaling_governor": "schedutil", "scaling_max_freq": "2000", "cpuinfo_max_freq": "2000"}.items():
+        (frequencies / name).write_text(f"{text}\n")
+    path = tmp_path / "adbd"
+    binds = [f"/proc {tree}/proc", f"/dev {tree}/dev", f"{tmp_path}/sys {tree}/sys"]
+    options = [word for bind in binds for word in ("--bind", *bind.split())]
+    chroot = shutil.which("chroot") or "/usr/sbin/chroot"
+    daemon = "/usr/lib/android-sdk/platform-tools/adbd"
+    adbd = ["/usr/bin/env", "-i", "PATH=/system/bin", chroot, str(tree), daemon]
+    start = [sys.executable, str(Path(__file__).with_name("relay.py")), f"unix:{path}", "tcp:5555", "--"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*inside("--alone", *options), *start, *adbd], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    listener = relay.listen("tcp:0")
+    serial = f"127.0.0.1:{listener.getsockname()[1]}"
+    threading.Thread(target=relay.serve, args=(listener, f"unix:{path}"), daemon=True).start()
+    for name, value in {**adb_server, "EDGEEFF_TEST_SERIAL": serial}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    try:
+        assert answers(lambda: relay.connect(f"unix:{path}").close()), (tmp_path / "log").read_text()
+        time.sleep(1.0)  # adbd itself
+        connect_adb(serial)
+        yield tree
+    finally:
+        from edgeeff.devices._adb_wire import RefusedError, Server
+
+        with contextlib.suppress(RefusedError):
+            Server.from_environment().ask(f"host:disconnect:{serial}")
+        listener.close()
+        process.kill()
+        process.wait()
+
+
+def connect_adb(serial: str) -> None:
+    """adb connect, which says "connected" also where it is not: until the device's state is "device"."""
+    from adbutils import adb_path
+
+    for _ in range(20):
+        subprocess.run([adb_path(), "connect", serial], capture_output=True, timeout=20, check=False)
+        argv = [adb_path(), "-s", serial, "get-state"]
+        if subprocess.run(argv, capture_output=True, text=True, timeout=20).stdout.strip() == "device":
+            return
+        subprocess.run([adb_path(), "disconnect", serial], capture_output=True, timeout=20, check=False)
+        time.sleep(0.5)
+    pytest.fail(f"adb does not see {serial}")

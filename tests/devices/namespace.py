@@ -1,10 +1,11 @@
 """Starts a program that can run another architecture's programs, and touches nothing of this machine for it.
 
-    python namespace.py --interpreter qemu-aarch64-static [--bind FROM TO]... [--network] -- PROGRAM ARGUMENT...
+    python namespace.py --interpreter qemu-aarch64-static [--bind FROM TO]... [--alone] -- PROGRAM ARGUMENT...
 
 The program gets a user and a mount namespace of its own, in which the kernel's table of binary formats (binfmt_misc,
-which has one a user namespace since Linux 6.7) names qemu for arm64. With --network it is alone with a loopback device.
-Only the superuser can give it more than one user id, which sshd needs.
+which has one a user namespace since Linux 6.7) names qemu for arm64. With --alone it sees no network but a loopback
+device of its own, and whatever it starts ends with it. Only the superuser can give it more than one user id, which sshd
+needs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import struct
 import sys
 from pathlib import Path
 
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 PR_SET_PDEATHSIG = 1
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -84,16 +85,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--interpreter", required=True)
     parser.add_argument("--bind", nargs=2, action="append", default=[])
-    parser.add_argument("--network", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("program", nargs="+")
     options = parser.parse_args()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    enter(CLONE_NEWUSER | CLONE_NEWNS | (CLONE_NEWNET if options.network else 0))
+    enter(CLONE_NEWUSER | CLONE_NEWNS | (CLONE_NEWNET | CLONE_NEWPID if options.alone else 0))
+    if options.alone:
+        # The first process of the new namespace; when it ends, the kernel ends all others in it.
+        child = os.fork()
+        if child:
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     for source, target in options.bind:
         mount(source, target, None, MS_BIND | MS_REC)
     register(options.interpreter, Path("/proc/sys/fs/binfmt_misc"))
-    if options.network:
+    if options.alone:
         set_loopback_up()
     os.execvp(options.program[0], options.program)
 

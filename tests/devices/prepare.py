@@ -4,8 +4,8 @@
 
     qemu/     qemu's user emulation, of Debian 13: that of Debian 12 (7.2) crashes in LiteRT
     board/    an arm64 Debian 12: shell, tools, Python, and the aarch64 wheels of LiteRT, onnxruntime and numpy
-    phone/    Debian 13's adbd and what it needs
-    android/  Android's own shell and tools for arm64, as Debian packages them: mksh and toybox
+    phone/    Debian 13's adbd and what it needs, over Android's own shell and tools for arm64, as Debian packages them:
+              mksh and toybox. What Android's services would answer (getprop, dumpsys, settings) is made up
 
 Each part has a stamp, so a second run fetches nothing.
 """
@@ -55,6 +55,31 @@ PARTS = (
     Part("phone", "trixie", "amd64", ("adbd",)),
     Part("android", "trixie", "arm64", ("mksh", "toybox")),
 )
+
+TOOLS = """
+basename cat chmod cmp cp cut date dd df dirname du echo env expr false find grep head id kill killall ln ls mkdir mv
+nproc od ps pwd readlink realpath rm rmdir sed seq sha256sum sleep sort stat sync tail taskset tee timeout touch tr true
+truncate uname uniq uptime wc which xargs
+"""
+"""Of toybox, as in Android's /system/bin."""
+
+ANSWERS = {
+    "getprop": "cat /system/etc/properties",
+    "dumpsys": 'cat "/system/etc/dumpsys.$1"',
+    "settings": "echo 0",
+}
+MADE_UP = {
+    "properties": """[ro.product.manufacturer]: [edgeeff tests]
+[ro.product.model]: [made-up phone]
+[ro.product.cpu.abi]: [arm64-v8a]
+[ro.build.version.release]: [15]
+[ro.build.id]: [TEST]
+""",
+    "dumpsys.battery": "Current Battery Service state:\n  USB powered: true\n  status: 2\n  level: 80\n  scale: 100\n"
+    "  temperature: 251\n",
+    "dumpsys.thermalservice": "IsStatusOverride: false\nThermal Status: 0\n",
+    "dumpsys.power": "  mWakefulness=Awake\n",
+}
 
 
 def run(argv: Sequence[str], folder: Path | None = None, **environment: str) -> None:
@@ -121,6 +146,26 @@ def add_wheels(board: Path) -> None:
     wrapper.chmod(0o755)
 
 
+def add_userland(phone: Path, android: Path) -> None:
+    """Makes one tree of adbd's and Android's: arm64 programs where a phone has them."""
+    run(["cp", "-a", f"{android}/.", str(phone)])
+    for name in ("bin", "lib", "lib64", "sbin"):
+        if not (phone / name).exists():
+            (phone / name).symlink_to(f"usr/{name}")
+    for name in ("proc", "sys", "dev", "data/local/tmp", "system/bin", "system/etc"):
+        (phone / name).mkdir(parents=True, exist_ok=True)
+    tools = phone / "system" / "bin"
+    (tools / "sh").symlink_to("/usr/bin/mksh")
+    (phone / "usr" / "bin" / "sh").symlink_to("mksh")  # where Debian's adbd looks for a shell
+    for name in TOOLS.split():
+        (tools / name).symlink_to("/usr/bin/toybox")
+    for name, script in ANSWERS.items():
+        (tools / name).write_text(f"#!/system/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    for name, text in MADE_UP.items():
+        (phone / "system" / "etc" / name).write_text(text)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = hashlib.sha256(Path(__file__).read_bytes() + (ROOT / "constraints.txt").read_bytes()).hexdigest()
@@ -133,6 +178,8 @@ def main(folder: Path) -> None:
         if part.name == "board":
             print(f"fetching {', '.join(WHEELS)} for aarch64", flush=True)
             add_wheels(folder / part.name)
+        if part.name == "android":
+            add_userland(folder / "phone", folder / part.name)
         if part.name == "qemu":
             for program in (folder / "qemu" / "usr" / "bin").glob("qemu-*"):
                 if program.name != "qemu-aarch64":

@@ -1,0 +1,85 @@
+"""adb's real daemon with Android's own arm64 shell and tools, driven by the real adb server."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeeff import registry
+from edgeeff.errors import DeviceError, MeasurementError
+from edgeeff.protocols import Device
+from edgeeff.targets import resolve
+
+
+@pytest.fixture
+def device(phone: Path) -> Iterator[Device]:
+    (target,) = resolve(f"adb:{os.environ['EDGEEFF_TEST_SERIAL']}")
+    with registry.transport("adb").open(target) as opened:
+        yield opened
+
+
+def test_what_it_says_of_itself(device: Device) -> None:
+    info, state = device.info(), device.state()
+    assert info.model is not None and "made-up phone" in info.model
+    assert info.abi == "arm64-v8a" and info.kind == "android"
+    assert state.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert state.thermal_status == 0 and state.battery_percent == 80 and state.memory_available_bytes
+    assert state.governors == ("schedutil",) and state.cpu_frequency_limit_khz == (2000,)
+
+
+def test_throttling_is_seen_while_it_goes_on(device: Device, tmp_path: Path) -> None:
+    limit = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq"
+    assert device.state().cpu_frequency_limit_khz == (2000,)
+    limit.write_text("800\n")
+    assert device.state().cpu_frequency_limit_khz == (800,)
+
+
+def test_programs_are_arm64s(device: Device) -> None:
+    assert list(device.run(["uname", "-m"], timeout_s=30)) == ["aarch64"]
+    hostile = ["a b", "$(id)", "`id`", "'", '"', "\\", "*", "-n", "é", "&&"]
+    script = 'for a do echo "[$a]"; done'
+    assert list(device.run(["sh", "-c", script, "sh", *hostile], timeout_s=30)) == [f"[{a}]" for a in hostile]
+
+
+def test_both_streams_and_the_exit_code(device: Device) -> None:
+    errors: list[str] = []
+    with pytest.raises(MeasurementError, match="ended with exit code 3"):
+        list(device.run(["sh", "-c", "echo out; echo err >&2; exit 3"], timeout_s=30, on_stderr=errors.append))
+    assert errors == ["err"]
+
+
+def test_files_go_both_ways(device: Device, phone: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(os.urandom(500_000))
+    there = device.push(path)
+    assert (phone / there.lstrip("/")).read_bytes() == path.read_bytes()
+    assert device.push(path) == there
+    device.pull(there, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == path.read_bytes()
+    list(device.run(["rm", there], timeout_s=30))
+
+
+def test_a_program_that_exceeds_its_time_is_killed(device: Device) -> None:
+    began = time.monotonic()
+    with pytest.raises(MeasurementError, match="did not finish"):
+        list(device.run(["sh", "-c", "echo up; sleep 1234"], timeout_s=3))
+    assert time.monotonic() - began < 30
+    listed = "\n".join(device.run(["ps", "-A", "-o", "ARGS"], timeout_s=30))
+    assert "sleep 1234" not in listed
+
+
+def test_a_daemon_that_dies_is_a_lost_device(device: Device) -> None:
+    lines = device.run(["sh", "-c", "echo up; sleep 1000"], timeout_s=60)
+    assert next(lines) == "up"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"/usr/lib/android-sdk/platform-tools/adbd"):
+                os.kill(int(path.parent.name), 9)
+        except OSError:
+            continue
+    with pytest.raises(DeviceError):
+        list(lines)
