@@ -19,11 +19,11 @@ from edgeeff.proportions import Share
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """Nine photos in the places where packages have them, and a drawing."""
+    """Twelve photos in the places where packages have them, and a drawing."""
     rng = np.random.default_rng(0)
     path = tmp_path / "photos.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for i in range(9):
+        for i in range(12):
             Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / "photo.jpg")
             archive.write(tmp_path / "photo.jpg", f"foolbox/data/imagenet_{i:02}_{i}.jpg")
         archive.write(tmp_path / "photo.jpg", "skimage/data/logo.png")
@@ -32,14 +32,16 @@ def wheel(tmp_path: Path) -> Path:
 
 def test_no_photo_is_in_both_folders(wheel: Path, tmp_path: Path) -> None:
     found = photos([wheel])
-    assert len(found) == 9
+    assert len(found) == 12
     write_crops(found, 40, tmp_path / "calibration", tmp_path / "held-out")
     names = [{path.stem[4:] for path in in_order(tmp_path / folder)} for folder in ("calibration", "held-out")]
-    assert [len(part) for part in names] == [6, 3]
+    assert [len(part) for part in names] == [8, 4]
     assert not names[0] & names[1]
     assert len(list(in_order(tmp_path / "calibration"))) == CALIBRATION_CROPS
+    by_edgeeff = [path.stem[4:] for path in in_order(tmp_path / "calibration")]
+    assert not set(by_edgeeff[3::4]) & {name for i, name in enumerate(by_edgeeff) if i % 4 != 3}
     crops = list(in_order(tmp_path / "held-out"))
-    assert len(crops) == 3 * HELD_OUT_CROPS
+    assert len(crops) == 4 * HELD_OUT_CROPS
     assert Image.open(crops[0]).size == (40, 40)
     write_crops(found, 40, tmp_path / "again", tmp_path / "held-out-again")
     assert crops[0].read_bytes() == (tmp_path / "held-out-again" / crops[0].name).read_bytes()

@@ -7,6 +7,7 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from PIL import Image
@@ -16,16 +17,17 @@ from edgeeff.errors import UsageError
 
 IN_WHEELS = re.compile(
     r"foolbox/data/imagenet_.*\.jpg|sklearn/datasets/images/.*\.jpg|"
-    r"skimage/data/(astronaut|chelsea|coffee|hubble_deep_field|motorcycle_left|rocket)\.(png|jpg)"
+    r"skimage/data/(astronaut|chelsea|coffee|motorcycle_left|rocket)\.(png|jpg)"
 )
-"""Photos among the images that these packages bring: no drawings, no pages of text, no second view of one scene."""
+"""Photos among the images that these packages bring: no drawings, pages of text, stars or second view of a scene."""
 
 CALIBRATION_CROPS = 64
 HELD_OUT_EACH = 3
 """Every third photo is held out."""
 HELD_OUT_CROPS = 6
 """Of each photo that is held out."""
-LEAST_PHOTOS = 6
+HELD_OUT_BY_US = 4
+LEAST_PHOTOS = 12
 LEAST_SHARE = 0.6
 """Of the shorter side. Training crops go down to a third, but networks are used on whole photos."""
 
@@ -52,17 +54,25 @@ def write_crops(found: dict[str, bytes], side: int, calibration: Path, held_out:
     names = list(found)
     judging = names[HELD_OUT_EACH - 1 :: HELD_OUT_EACH]
     calibrating = [name for name in names if name not in judging]
-    for folder, chosen, total in (
-        (calibration, calibrating, CALIBRATION_CROPS),
-        (held_out, judging, HELD_OUT_CROPS * len(judging)),
-    ):
+    turns = (
+        (calibration, _own_photos_held_out(calibrating)),
+        (held_out, judging * HELD_OUT_CROPS),
+    )
+    for folder, chosen in turns:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(total):
-            name = chosen[number % len(chosen)]
+        for number, name in enumerate(chosen):
             stem = re.sub(r"\W+", "-", name.rpartition("/")[2].rpartition(".")[0])
             path = folder / f"{number:03}-{stem}.png"
             if not path.exists():
                 _crop(found[name], side, random.Random(f"{name} {number}")).save(path)
+
+
+def _own_photos_held_out(names: Sequence[str]) -> list[str]:
+    """Photos in turn, such that every fourth crop, which edgeeff holds out, is of photos that no other crop is of."""
+    apart = names[HELD_OUT_BY_US - 1 :: HELD_OUT_BY_US]
+    others = [name for name in names if name not in apart]
+    own, rest = cycle(apart), cycle(others)
+    return [next(own if i % HELD_OUT_BY_US == HELD_OUT_BY_US - 1 else rest) for i in range(CALIBRATION_CROPS)]
 
 
 def _crop(content: bytes, side: int, rng: random.Random) -> Image.Image:

@@ -48,7 +48,7 @@ from ._photos import in_order, photos, write_crops
 from ._quantizers import ROUTES as QUANTIZERS
 from ._routes import RUNTIMES
 
-ROUNDS, MAX_S = 40, 20.0
+ROUNDS, MAX_S = 40, 15.0
 AIM_DB = 20.0
 """What mixed precision is asked for. It is not tried where all in int8 reaches it."""
 
