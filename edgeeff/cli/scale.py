@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeeff.cli._scale_search import search
 from edgeeff.cli._shared import json_option, print_json
 from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
@@ -248,3 +249,6 @@ def _show_published(start: _Start, as_json: bool) -> None:
     click.echo("phi: what each published coefficient implies alone; of cost: what the multiply-adds do.")
     click.echo("They differ, for the published coefficients are rounded by hand. exact: the powers of the phi of cost.")
     click.echo("--phi or a target scales: edgeeff scale --help")
+
+
+scale.add_command(search)

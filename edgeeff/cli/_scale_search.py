@@ -1,0 +1,134 @@
+"""`edgeeff scale search`: the grid search for alpha, beta and gamma, with accuracies that are estimated or measured."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli.convert import find_variant
+from edgeeff.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeeff.grid_study import Trained
+    from edgeeff.law import Candidate, Law
+    from edgeeff.protocols import ModelFamily
+    from edgeeff.values import Variant
+
+GROWTH = 2.0
+
+
+@click.command("search", short_help="Search alpha, beta and gamma again.")
+@click.option("--variant", default="b0", show_default=True, metavar="NAME", help="The base, at phi = 0.")
+@click.option("--tolerance", type=float, default=0.1, show_default=True, help="Of alpha * beta^2 * gamma^2 about 2.")
+@click.option("--grid-step", type=float, default=0.05, show_default=True, help="Of alpha, beta and gamma.")
+@click.option("--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many are shown.")
+@click.option(
+    "--train", type=click.Path(path_type=Path), metavar="DIR", help="Measure: train on a folder of images a class."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=12,
+    show_default=True,
+    help="Triples to train, best first.",
+)
+@click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="For --train.")
+@click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True, help="For --train.")
+@click.option("--learning-rate", type=float, default=0.05, show_default=True, help="For --train.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For --train.")
+@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --train.")
+@click.option("--proxy-width", type=float, default=0.5, show_default=True, help="For --train: of the base's channels.")
+@click.option("--proxy-depth", type=float, default=1.0, show_default=True, help="For --train: of the base's repeats.")
+@click.option("--proxy-resolution", type=int, default=64, show_default=True, help="For --train: pixels at phi = 0.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="For --train.",
+)
+@json_option
+def search(
+    variant: str,
+    tolerance: float,
+    grid_step: float,
+    top: int,
+    train: Path | None,
+    limit: int,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    threads: int,
+    proxy_width: float,
+    proxy_depth: float,
+    proxy_resolution: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Search alpha, beta and gamma with alpha * beta^2 * gamma^2 about 2 at phi = 1 (Tan & Le 2019, section 3.3).
+
+    The accuracy is estimated by a law fitted to the published scalings, or with --train measured: each triple scales
+    a small proxy of the base, which is trained on your images. A search that is stopped goes on where it was.
+    """
+    # Threads of torch that wait for each other spin by default, which costs a busy machine several times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from edgeeff.law import grid, law_for
+    from edgeeff.law import search as ranked
+
+    base, family = find_variant(variant)
+    if base.published is None or base.name != base.architecture:
+        raise UsageError(
+            f"{base.name} is itself a scaling of {base.architecture}", f"search from it: --variant {base.architecture}"
+        )
+    law = law_for(family.name)
+    found = ranked(law, base.published.top1, grid(GROWTH, tolerance, grid_step), GROWTH)
+    if train is None:
+        _show_estimates(base, family, law, found, top, as_json)
+        return
+    from edgeeff.grid_study import Proxy, run
+    from edgeeff.training import Recipe, find
+
+    if not 0 < learning_rate < math.inf:
+        raise UsageError(f"--learning-rate {learning_rate:g} is not above 0")
+    folder = find(train)
+    triples = [candidate.bases for candidate in found[:limit]]
+    recipe, proxy = (
+        Recipe(epochs, batch, learning_rate, seed, threads),
+        Proxy(proxy_width, proxy_depth, proxy_resolution),
+    )
+    say(f"{len(folder.trained.paths)} images of {len(folder.classes)} classes, {len(folder.held_out.paths)} held out")
+    trained = []
+    for result, was_there in run(base, family, triples, folder, recipe, proxy, out):
+        trained.append(result)
+        b = result.bases
+        how = "as before" if was_there else f"{result.seconds:g} s"
+        say(f"{len(trained)}/{len(triples)} {b.alpha:g} {b.beta:g} {b.gamma:g}: {result.top1 * 100:.1f} % ({how})")
+    _show_trained(base, trained, len(folder.held_out.paths), as_json)
+
+
+def _show_estimates(
+    base: Variant, family: ModelFamily, law: Law, found: Sequence[Candidate], top: int, as_json: bool
+) -> None:
+    from edgeeff.report.search_table import estimates_json, estimates_text
+
+    if as_json:
+        print_json(estimates_json(base, family, law, found))
+    else:
+        click.echo(estimates_text(base, family, law, found, top), nl=False)
+
+
+def _show_trained(base: Variant, trained: Sequence[Trained], held_out: int, as_json: bool) -> None:
+    from edgeeff.report.search_table import trained_json, trained_text
+
+    if as_json:
+        document: dict[str, Any] = trained_json(base, trained, held_out)
+        print_json(document)
+    else:
+        click.echo(trained_text(trained, held_out), nl=False)
