@@ -24,7 +24,9 @@ ANSWER_S = 30.0
 SLOWEST_BYTES_PER_S = 100_000
 """A transfer that is slower than this is taken for lost."""
 
-STALE_S = 24 * 3600
+STALE_S, UNUSED_S = 24 * 3600, 7 * 24 * 3600
+"""After which what a lost session left is swept out, and a file that no session has used."""
+
 READ_ONLY = 1
 """SSH_FXE_STATVFS_ST_RDONLY"""
 
@@ -54,6 +56,7 @@ class Files:
         suffix = re.sub(r"[^A-Za-z0-9.]", "", path.suffix)[:16]
         target = posixpath.join(folder, digest + suffix)
         if self._size_of(target) == size and self._digest_of(target) in (digest, None):
+            self._do(self._touch(target), f"cannot write {target}")
             return target
         self._require_space(folder, path, size)
         temporary = f"{target}.{secrets.token_hex(4)}.tmp"
@@ -128,10 +131,10 @@ class Files:
         await sftp.remove(probe)
         for entry in await sftp.readdir(_raw(folder)):
             name = _text(entry.filename)
-            old = (entry.attrs.mtime or time.time()) < time.time() - STALE_S
-            if old and name.endswith(".tmp"):
+            age_s = time.time() - (entry.attrs.mtime or time.time())
+            if (age_s > STALE_S and name.endswith(".tmp")) or (age_s > UNUSED_S and _is_ours(name)):
                 await self._remove(posixpath.join(folder, name))
-            elif old and name.startswith("run-"):
+            elif age_s > STALE_S and name.startswith("run-"):
                 await self._remove_folder(posixpath.join(folder, name))
 
     async def _make(self, folder: str) -> None:
@@ -150,6 +153,11 @@ class Files:
         sftp = await self._client()
         await sftp.chmod(_raw(temporary), 0o700 if executable else 0o600)
         await sftp.posix_rename(_raw(temporary), _raw(target))
+
+    async def _touch(self, remote: str) -> None:
+        """Marks a file as used now."""
+        sftp = await self._client()
+        await sftp.utime(_raw(remote))
 
     async def _remove(self, remote: str) -> None:
         sftp = await self._client()
@@ -255,6 +263,11 @@ class _RefusedError(DeviceError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message, "is that file system full or mounted read-only? df and mount on the board tell")
         self.reason = reason
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file bears a hash, as those that are pushed do."""
+    return re.fullmatch(r"[0-9a-f]{64}[A-Za-z0-9.]*", name) is not None
 
 
 def _raw(remote: str) -> bytes:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_a_program_can_be_executed(board: Device, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho works\n")
     assert list(board.run([board.push(program, executable=True)], timeout_s=20)) == ["works"]
+
+
+def test_a_file_in_use_is_not_swept_out(server: Any, model: Path) -> None:
+    with open_board() as board:
+        there = Path(board.push(model))
+    os.utime(there, (time.time() - 6 * 86400,) * 2)
+    for _ in range(2):
+        with open_board() as board:
+            assert board.push(model) == str(there)
+        assert there.stat().st_mtime > time.time() - 3600
 
 
 def test_a_file_that_was_damaged_there_is_replaced(board: Device, model: Path) -> None:
@@ -125,12 +136,15 @@ def test_what_a_lost_session_left_is_swept_out(server: Any, model: Path) -> None
     stale, young, run = folder / "1.aaaa.tmp", folder / "2.bbbb.tmp", folder / "run-cccc"
     for path in (stale, young):
         path.write_text("x")
+    unused, theirs = folder / f"{'0' * 64}.tflite", folder / "notes.txt"
+    for path in (unused, theirs):
+        path.write_text("x")
     run.mkdir()
-    for path in (stale, run):
+    for path in (stale, run, unused, theirs, folder / f"{sha256_of(model)}.tflite"):
         os.utime(path, (1, 1))
     with open_board() as board:
         board.push(model)
-    assert sorted(set(listing(folder)) - {f"{sha256_of(model)}.tflite"}) == [young.name]
+    assert sorted(set(listing(folder)) - {f"{sha256_of(model)}.tflite"}) == [young.name, theirs.name]
 
 
 def test_a_folder_that_others_can_write_is_refused(server: Any, model: Path, tmp_path: Path) -> None:
