@@ -100,6 +100,14 @@ def test_class_folders_of_all_three_kinds(tmp_path: Path) -> None:
     assert found.notes == ("1 image (loose.jpg) beside the class folders left out",)
 
 
+def test_links_are_followed_and_end(tmp_path: Path) -> None:
+    make(tmp_path / "data", "0/a.png")
+    make(tmp_path / "elsewhere", "b.png")
+    (tmp_path / "data" / "1").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "data")
+    assert labels(find_in(tmp_path / "data")) == {"0/a.png": 0, "1/b.png": 1}
+
+
 def test_folders_of_another_network(tmp_path: Path) -> None:
     make(tmp_path / "numbers", "0/a.png", "4/b.png")
     assert labels(find_in(tmp_path / "numbers", outputs=10)) == {"0/a.png": 0, "4/b.png": 4}

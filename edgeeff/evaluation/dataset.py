@@ -106,7 +106,13 @@ def _images(root: Path) -> list[str]:
     def fail(error: OSError) -> None:
         raise cannot_read(Path(error.filename or root), error)
 
+    seen = set()
     for folder, folders, files in os.walk(root, onerror=fail, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
