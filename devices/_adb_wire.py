@@ -1,6 +1,6 @@
-"""What is said to the adb server: services, the shell protocol (v2) and the sync protocol, each under one deadline.
+"""What is said to the adb server: services and the shell protocol (v2), each under one deadline.
 
-The formats are those of AOSP's packages/modules/adb: SERVICES.TXT, shell_protocol.h, SYNC.TXT. adbutils brings the
+The formats are those of AOSP's packages/modules/adb: SERVICES.TXT and shell_protocol.h. adbutils brings the
 adb program and the connection; its own shell and push lose the exit code and the text of an error.
 """
 
@@ -15,7 +15,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff.errors import DeviceError, MissingExtraError
@@ -27,7 +26,7 @@ STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 """Kinds of packets of the shell protocol: one byte, then the length as four bytes, little-endian."""
 
 BLOCK_BYTES = 64 * 1024
-"""The most that one DATA message of the sync protocol may hold."""
+"""The most that goes into one packet."""
 
 SERVER_S = 10.0
 """For one question to the adb server itself, which runs on this machine."""
@@ -88,11 +87,21 @@ class Server:
         connection = self.connect(timeout_s)
         try:
             _request(connection, service)
-            return _exactly(connection, int(_exactly(connection, 4), 16)).decode(errors="replace")
+            return exactly(connection, int(exactly(connection, 4), 16)).decode(errors="replace")
         except (OSError, LostError, ValueError) as error:
             raise DeviceError(
                 f"the adb server at {self.socket} does not answer", "adb kill-server, then again"
             ) from error
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Ends the server."""
+        connection = self.connect(SERVER_S)
+        try:
+            _request(connection, "host:kill")
+        except LostError:
+            pass  # some end before they answer
         finally:
             connection.close()
 
@@ -216,78 +225,19 @@ def _taken(incoming: bytearray) -> Iterator[tuple[int, bytes]]:
         yield kind, payload
 
 
-def send_file(connection: AdbConnection, path: Path, remote: str, mode: int, deadline: float) -> None:
-    """Writes a file on the device, over a `sync:` service.
-
-    Raises:
-        RefusedError: the device's reason, for example "couldn't create file: Read-only file system".
-        LostError, TimeoutError
-    """
-    try:
-        _sync(connection, b"SEND", f"{remote},{0o100000 | mode}")
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                connection.conn.settimeout(left(deadline))
-                connection.conn.sendall(b"DATA" + struct.pack("<I", len(block)) + block)
-        connection.conn.sendall(b"DONE" + struct.pack("<I", int(time.time())))
-    except TimeoutError:
-        raise
-    except OSError:
-        pass  # it stopped reading: it has said why
-    _check_sync(connection)
-
-
-def receive_file(connection: AdbConnection, remote: str, path: Path, deadline: float) -> None:
-    """Fetches a file over a `sync:` service. Raises RefusedError, LostError or TimeoutError."""
-    try:
-        _sync(connection, b"RECV", remote)
-        with path.open("wb") as file:
-            while True:
-                connection.conn.settimeout(left(deadline))
-                kind, size = struct.unpack("<4sI", _exactly(connection, 8))
-                if kind == b"DONE":
-                    return
-                if kind == b"FAIL":
-                    raise RefusedError(_exactly(connection, size).decode(errors="replace"))
-                if kind != b"DATA" or size > BLOCK_BYTES:
-                    raise LostError(f"the device sent {kind!r}")
-                file.write(_exactly(connection, size))
-    except (ConnectionError, BrokenPipeError) as error:
-        raise LostError(str(error)) from error
-
-
-def _sync(connection: AdbConnection, kind: bytes, argument: str) -> None:
-    encoded = argument.encode(errors="surrogateescape")
-    connection.conn.sendall(kind + struct.pack("<I", len(encoded)) + encoded)
-
-
-def _check_sync(connection: AdbConnection) -> None:
-    try:
-        kind, size = struct.unpack("<4sI", _exactly(connection, 8))
-        if kind == b"OKAY":
-            return
-        if kind != b"FAIL":
-            raise LostError(f"the device sent {kind!r}")
-        raise RefusedError(_exactly(connection, size).decode(errors="replace"))
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise LostError(str(error)) from error
-
-
 def _request(connection: AdbConnection, service: str) -> None:
     """Asks for a service and reads whether it is given."""
     encoded = service.encode(errors="surrogateescape")
     connection.conn.sendall(b"%04x" % len(encoded) + encoded)
-    answer = _exactly(connection, 4)
+    answer = exactly(connection, 4)
     if answer == b"OKAY":
         return
     if answer == b"FAIL":
-        raise RefusedError(_exactly(connection, int(_exactly(connection, 4), 16)).decode(errors="replace"))
+        raise RefusedError(exactly(connection, int(exactly(connection, 4), 16)).decode(errors="replace"))
     raise LostError(f"the adb server sent {answer!r}")
 
 
-def _exactly(connection: AdbConnection, size: int) -> bytes:
+def exactly(connection: AdbConnection, size: int) -> bytes:
     found = bytearray()
     while len(found) < size:
         block = connection.conn.recv(size - len(found))

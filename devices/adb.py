@@ -15,7 +15,8 @@ from edgeeff.protocols import Device, Transport
 from edgeeff.values import Connected, DeviceInfo, DeviceState, Target
 
 from ._adb_shell import CURES, QUESTION_S, AdbShell
-from ._adb_wire import LostError, RefusedError, Server, receive_file, send_file
+from ._adb_sync import receive_file, send_file
+from ._adb_wire import LostError, RefusedError, Server
 from ._android import INFO_SCRIPT, STATE_SCRIPT, matched, properties, read_info, read_state
 from ._closing import Closing, undisturbed
 from ._lock import Lock

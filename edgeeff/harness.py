@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from edgeeff import stats
 from edgeeff.commands import LaunchPolicy
@@ -151,7 +151,8 @@ def run_sustained(
     Raises:
         DeviceError: the device was lost; what was yielded before holds.
     """
-    context = {**case.measurement.context, SUSTAINED: f"{seconds:g}"}
+    as_run = {name: str(value) for name, value in asdict(policy).items()}
+    context = {**case.measurement.context, **as_run, SUSTAINED: f"{seconds:g}"}
     measurement = replace(case.measurement, context=context)
     pushed = push(case, device)
     began = time.monotonic()

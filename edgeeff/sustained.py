@@ -28,7 +28,7 @@ class Step:
     Args:
         begin_s, end_s: since the first launch.
         median_s: of the launches' medians.
-        change: of the median against the first stretch's.
+        change: of the median against the first stretch's; None for the first.
         limit_share: the least of the cores' clock limits over what their hardware can do.
     """
 

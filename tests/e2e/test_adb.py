@@ -326,3 +326,26 @@ def test_two_phones_run_at_once_and_answers_do_not_mix(phone: Make) -> None:
         second = other.run(["sh", "-c", "read x; echo $x; read x; echo $x"], stdin="3\n4\n", timeout_s=20)
         assert [next(first), next(second), next(first), next(second)] == ["1", "3", "2", "4"]
         assert list(first) == list(second) == []
+
+
+def test_a_server_is_started_where_none_runs_and_nowhere_else(
+    adb_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    from edgeeff.devices._adb_wire import Server
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    for name, value in {**adb_server, "ANDROID_ADB_SERVER_PORT": str(port)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
+    try:
+        assert ADB.discover([]) == []
+        assert Server.from_environment().socket == f"tcp:127.0.0.1:{port}"
+    finally:
+        Server.from_environment().stop()
+    assert capfd.readouterr() == ("", "")  # it says nothing of its own to who asked for JSON
+    monkeypatch.setenv("ADB_SERVER_SOCKET", "tcp:192.0.2.1:5037")
+    with pytest.raises(DeviceError, match=r"192\.0\.2\.1"):
+        Server.from_environment().connect(0.2)

@@ -199,6 +199,19 @@ def test_two_phones_at_once(phone: Make, runner: Callable[..., Path], small_tfli
     assert f"adb:{first.serial}  timing 2 cases" in done.stderr
 
 
+def test_all_that_fit_at_once(phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path) -> None:
+    from edgeeff import registry
+
+    doubles = [phone(), phone(), phone({"ro.product.manufacturer": "Other"})]
+    registry.transport("adb").discover([double.serial for double in doubles])
+    arguments = [small_tflite, "--runner", runner("v1-gpu-failed"), "--accelerator", "gpu"]
+    done = bench(tmp_path, *arguments, "--device", "pixel")
+    assert done.returncode == 5 and "2 connected devices fit 'pixel'" in done.stderr and "--all" in done.stderr
+    done = bench(tmp_path, *arguments, "--device", "pixel", "--all", "--json")
+    assert done.returncode == 7  # the graver code of the devices' own
+    assert len(json.loads(done.stdout)["measurements"]) == 2
+
+
 def test_fixed_performance_is_restored_also_after_ctrl_c(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
