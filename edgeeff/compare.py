@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -78,6 +78,7 @@ class Check:
         launches: that gave a ratio.
         reasons: why it is so, one sentence each; never empty where the verdict is inconclusive or refused.
         coarse: the sides were paired by process and not by call.
+        clock: that the ratio is of: "wall", or "cpu" (see `Comparison.clock`).
         needed: launches that are still needed, by what was seen, where it is inconclusive.
     """
 
@@ -93,6 +94,7 @@ class Check:
     seconds: float = 0.0
     max_slowdown: float = 0.03
     coarse: bool = False
+    clock: str = "wall"
     candidate: str = ""
     baseline: str = ""
     candidate_sha256: str = ""
@@ -152,8 +154,20 @@ class Pair:
             return None
         if not self.interleaved:
             return math.log(launch_median_s(self.candidate) / launch_median_s(self.baseline))
-        pairs = zip(self.candidate.samples_ns, self.baseline.samples_ns, strict=True)
-        return statistics.median(math.log(candidate / baseline) for candidate, baseline in pairs)
+        return _median_log_ratio(self.candidate.samples_ns, self.baseline.samples_ns)
+
+    @property
+    def cpu_log_ratio(self) -> float | None:
+        """The same of the calling thread's CPU time; None where it was not taken."""
+        candidate, baseline = self.candidate.cpu_ns, self.baseline.cpu_ns
+        if self.error is not None or not self.interleaved or not candidate or not baseline:
+            return None
+        return _median_log_ratio(candidate, baseline) if min(*candidate, *baseline) > 0 else None
+
+
+def _median_log_ratio(candidate_ns: Sequence[int], baseline_ns: Sequence[int]) -> float:
+    pairs = zip(candidate_ns, baseline_ns, strict=True)
+    return statistics.median(math.log(candidate / baseline) for candidate, baseline in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,46 @@ class Comparison:
     policy: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def clock(self) -> str:
+        """ "cpu" where the calling thread does all the work and never waits by itself, else "wall".
+
+        Its CPU time is then the latency without what other programs took of it. On a busy machine it is three to five
+        times more precise than the wall clock; on a quiet one the two agree.
+        """
+        if self.candidate.threads != 1 or self.candidate.accelerator != "cpu":
+            return "wall"
+        good = [pair for pair in self.pairs if pair.error is None]
+        if not good or any(pair.cpu_log_ratio is None for pair in good):
+            return "wall"
+        sides = ([pair.candidate for pair in good], [pair.baseline for pair in good])
+        return "cpu" if all(map(_never_waits, sides)) else "wall"
+
+    @property
     def log_ratios(self) -> tuple[float, ...]:
-        """Of the launches that gave one, in the order in which they ran."""
-        return tuple(d for pair in self.pairs if (d := pair.log_ratio) is not None)
+        """Of the launches that gave one, in the order in which they ran, by `clock`."""
+        return self.ratios_by(self.clock)
+
+    def ratios_by(self, clock: str) -> tuple[float, ...]:
+        """The same by one of the clocks, "cpu" or "wall"."""
+        found = [pair.cpu_log_ratio if clock == "cpu" else pair.log_ratio for pair in self.pairs]
+        return tuple(ratio for ratio in found if ratio is not None)
+
+
+WAITING = 0.02
+"""Part of a call's time off the CPU that counts as waiting: of the least disturbed call of a launch."""
+
+SHORTEST_NS = 200_000
+"""Calls that are shorter are timed by the wall clock: to read the CPU's takes some 0.8 us."""
+
+
+def _never_waits(launches: Sequence[Launch]) -> bool:
+    """Whether a model's calls, where nothing disturbs them, are on the CPU all the time.
+
+    What a model waits for by itself it waits for in every call: the least disturbed one tells.
+    """
+    waited = [
+        min(1 - cpu / wall for wall, cpu in zip(launch.samples_ns, launch.cpu_ns or (), strict=True))
+        for launch in launches
+    ]
+    length = statistics.median(launch_median_s(launch) for launch in launches) * 1e9
+    return length >= SHORTEST_NS and statistics.median(waited) < WAITING

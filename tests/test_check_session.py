@@ -59,8 +59,12 @@ say("stage", side=None, stage="turns")
 noise = max(m.get("noise", 0.01) for m in models.values())
 launch = rng.gauss(0, noise)
 count = spec["pairs"]
-samples = {name + "_ns": [max(1, round(m["ns"] * (1 + (launch if name == "candidate" else 0)))) for _ in range(count)]
-           for name, m in models.items()}
+def calls(name, m, key):
+    slow = 1 + (launch if name == "candidate" else 0)
+    waits = [m.get("waits", 1) if key == "ns" and call % 10 else 1 for call in range(count)]
+    return [max(1, round(m[key] * slow * wait)) for wait in waits]
+samples = {name + "_ns": calls(name, m, "ns") for name, m in models.items()}
+samples.update((name + "_cpu_ns", calls(name, m, "cpu")) for name, m in models.items() if "cpu" in m)
 jump = max(m.get("jumps", 0) for m in models.values())
 clock = 3600.0 if rng.random() < jump else 0.0
 say("pairs", candidate_first=[True] * count, candidate_loaded_first=True, elapsed_s=1.0, clock_s=1.0 + clock, **samples)
@@ -426,3 +430,10 @@ def test_a_regression_that_fresh_launches_do_not_see_is_not_upheld(
     check, _ = build.checks()
     assert check.verdict in (Verdict.INCONCLUSIVE, Verdict.PASSED)
     assert "10 launches said regressed, 10 fresh ones say passed" in check.reasons
+
+
+def test_what_is_slower_by_the_wall_clock_alone_does_not_pass(cases: Callable[..., GateCase]) -> None:
+    """Nine calls of ten wait for something, the tenth does not: CPU time says nothing of it."""
+    check = run(cases({"ns": 1_000_000, "cpu": 1_000_000, "waits": 1.2}, {"ns": 1_000_000, "cpu": 1_000_000}))
+    assert check.clock == "cpu" and check.verdict is Verdict.INCONCLUSIVE
+    assert any("by the wall clock it is +2" in reason for reason in check.reasons)

@@ -7,15 +7,18 @@ import math
 import random
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeeff.compare import Check, Verdict, worst
+from edgeeff.compare import Check, Comparison, Pair, Verdict, worst
 from edgeeff.gate.decision import Plan, decide
 from edgeeff.gate.several import confirming_plan, holm, p_value, settled
 from edgeeff.gate.signed_rank import estimate, probability_above, walsh_averages
+from edgeeff.values import DeviceInfo, Launch, Measurement
 
 PLAN = Plan()
 
@@ -151,3 +154,56 @@ def test_what_becomes_of_a_regression_after_fresh_launches() -> None:
     assert settled(first, fine, rejected=False, pooled=around(0.0, 20), plan=PLAN).verdict is Verdict.PASSED
     refused = Check("b0", Verdict.REFUSED)
     assert settled(first, refused, rejected=False, pooled=(), plan=PLAN) is refused
+
+
+HOST = DeviceInfo("host", "host", None, None, None, None, 2, None)
+CONTEXT = Measurement(
+    "m", "s", "x", "aa", 1, "onnx", "fp32", None, None, None, None, None, "r", 1, "cpu", HOST, "0", 0.0, 0
+)
+
+
+def compared(
+    wall_ns: tuple[int, ...],
+    cpu_ns: tuple[int, ...] | None,
+    baseline_ns: tuple[int, ...],
+    baseline_cpu_ns: tuple[int, ...] | None,
+    **context: Any,
+) -> Comparison:
+    pair = Pair(0, Launch(0, wall_ns, 0.0, cpu_ns=cpu_ns), Launch(0, baseline_ns, 0.0, cpu_ns=baseline_cpu_ns))
+    measured = replace(CONTEXT, **context)
+    return Comparison("k", "s", measured, measured, 0.0, (pair, replace(pair, index=1), replace(pair, error="x")))
+
+
+MS = 1_000_000
+
+
+def test_a_thread_that_never_waits_is_timed_by_its_cpu_time() -> None:
+    """Other programs took half the time of two calls of three; the undisturbed one shows that it waits for nothing."""
+    wall, cpu = (2 * MS, 4 * MS, 9 * MS), (2 * MS, 2 * MS, 2 * MS)
+    slower = tuple(ns * 3 // 2 for ns in wall), tuple(ns * 3 // 2 for ns in cpu)
+    busy = compared(*slower, wall, cpu)
+    assert busy.clock == "cpu"
+    assert busy.log_ratios == pytest.approx([math.log(1.5)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "context"),
+    [
+        ({"wall_ns": (4 * MS, 4 * MS, 9 * MS)}, {}),  # the candidate waits in every call
+        ({"baseline_cpu_ns": None}, {}),
+        ({"cpu_ns": (0, 2 * MS, 2 * MS)}, {}),  # a CPU clock that ticks by the millisecond
+        ({}, {"threads": 2}),
+        ({}, {"accelerator": "gpu"}),
+    ],
+)
+def test_else_the_wall_clock_decides(changes: dict[str, Any], context: dict[str, Any]) -> None:
+    cpu, wall = (2 * MS, 2 * MS, 2 * MS), (2 * MS, 2 * MS, 4 * MS)
+    sides: dict[str, Any] = {"wall_ns": wall, "cpu_ns": cpu, "baseline_ns": wall, "baseline_cpu_ns": cpu}
+    assert compared(**sides, threads=1).clock == "cpu"
+    found = compared(**{**sides, **changes}, **context)
+    assert found.clock == "wall"
+    assert found.log_ratios == found.ratios_by("wall") != ()
+
+
+def test_short_calls_are_timed_by_the_wall_clock() -> None:
+    assert compared((9000,), (9800,), (9000,), (9800,)).clock == "wall"

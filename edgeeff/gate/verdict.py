@@ -39,6 +39,7 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         seconds=run.elapsed_s,
         max_slowdown=run.policy.plan.max_slowdown,
         coarse=not run.interleaved,
+        clock=run.comparison.clock,
         candidate=candidate.path,
         baseline=baseline.path,
         candidate_sha256=candidate.sha256,
@@ -69,7 +70,7 @@ def _latency(
     verdict, reason = decision.verdict, decision.reason
     if reason and decision.needed is not None:
         reason = f"{reason}; {_outlook(run, decision)}"
-    doubts = list(_doubts(run))
+    doubts = [*_doubts(run), *_by_the_wall(run)]
     if verdict in (Verdict.PASSED, Verdict.IMPROVED) and doubts:
         return [(Verdict.INCONCLUSIVE, doubt) for doubt in doubts], decision
     return [(verdict, reason), *((verdict, doubt) for doubt in doubts)], decision
@@ -86,6 +87,14 @@ def _doubts(run: CheckRun) -> Iterator[str]:
     faults = [pair for pair in run.pairs if pair.clock_fault]
     if len(faults) > MOST_CLOCK_FAULTS * len(run.pairs):
         yield f"{len(faults)} of {len(run.pairs)} launches: {faults[-1].error}"
+
+
+def _by_the_wall(run: CheckRun) -> Iterator[str]:
+    """What is on the CPU for as long as before must not take longer for another reason."""
+    if run.comparison.clock == "cpu":
+        wall = decide(run.comparison.ratios_by("wall"), run.policy.plan, spent=True)
+        if wall.verdict is Verdict.REGRESSED and wall.interval is not None:
+            yield f"by the wall clock it is {math.expm1(wall.interval.value) * 100:+.1f} % slower"
 
 
 def _outlook(run: CheckRun, decision: Decision) -> str:

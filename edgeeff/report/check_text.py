@@ -49,7 +49,8 @@ def _details(check: Check) -> Iterator[str]:
     if shown:
         yield f"  {'; '.join(shown)}"
     if check.launches:
-        yield f"  {check.launches} launches of both sides on {printable(check.device)}, {check.seconds:.0f} s"
+        clock = ", by CPU time" if check.clock == "cpu" else ""
+        yield f"  {check.launches} launches of both sides on {printable(check.device)}, {check.seconds:.0f} s{clock}"
 
 
 def _figure(figure: Figure) -> str | None:
