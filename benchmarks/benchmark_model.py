@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeeff.commands import Command, Output, Request
-from edgeeff.errors import DeviceError
+from edgeeff.errors import DeviceError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.launch import run_command
-from edgeeff.protocols import Device, InstalledRunner, Runner
+from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner
 from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch
 
 from ._benchmark_flags import Flags, arguments, read_flags
+from ._benchmark_profile import FLAG, BenchmarkProfiler
 from ._benchmark_result import read_result
 from ._benchmark_text import Placement, Timings, last_error, read_fault, read_placement, read_timings
 from ._prebuilt import check_abi, fetched, mentions, prebuilt
@@ -110,6 +111,9 @@ class BenchmarkModel:
         return None
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:
+        return self._install(device, file)
+
+    def _install(self, device: Device, file: Path | None) -> InstalledBenchmark:
         abi = device.info().abi
         program = self._program(device, abi) if file is None else file
         check_abi(program, abi, device.name)
@@ -124,6 +128,15 @@ class BenchmarkModel:
                 "give Google's benchmark_model for the device's ABI with --runner FILE",
             )
         return InstalledBenchmark(path, flags, device.scratch, sha256_of(program))
+
+    def install_profiler(self, device: Device, file: Path | None) -> InstalledProfiler:
+        installed = self._install(device, file)
+        if FLAG not in installed.flags.offered:
+            raise UsageError(
+                f"this {NAME} cannot profile ops: it does not offer --{FLAG}",
+                "take TFLite's (v1) with --runner FILE",
+            )
+        return BenchmarkProfiler(installed, f"{NAME} v{installed.flags.version} {installed.digest[:12]}")
 
     def _program(self, device: Device, abi: str | None) -> Path:
         wanted = prebuilt(NAME, device.profile.kind, abi)

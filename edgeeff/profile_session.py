@@ -102,4 +102,5 @@ def _profile(case: Case, good: list[StepTimes], ops: tuple[OpTime, ...]) -> Prof
         steps_s=tuple(times.steps_s for times in good),
         plain_s=plain if len(plain) == len(good) else (),
         ops=ops,
+        caveats=good[0].caveats,
     )
