@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from edgeeff import stats
 from edgeeff.values import Caveat, Measurement
 
 FLOAT = "fp32"
+
+_ROUNDS = 15
+_LEAST_ROUNDS = 6
+"""What a 95 % interval needs."""
+
+_MAX_S = 3.0
+_WARM_UP_RUNS = 2
+
+
+def latency_ratios(
+    file: Callable[[], Any], reference: Callable[[], Any], clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Latencies of a file over those of another, single calls in turn: enough to tell what a bench would show.
+
+    Neighbouring calls share the machine's state, so that the ratio holds where other programs run.
+    """
+    rng = random.Random(0)
+    for _ in range(_WARM_UP_RUNS):
+        file()
+        reference()
+    ratios: list[float] = []
+    end = clock() + _MAX_S
+    while len(ratios) < _LEAST_ROUNDS or (len(ratios) < _ROUNDS and clock() < end):
+        taken = [0.0, 0.0]
+        for index in rng.sample((0, 1), 2):
+            start = clock()
+            (file, reference)[index]()
+            taken[index] = clock() - start
+        ratios.append(taken[0] / max(taken[1], 1e-9))
+    return ratios
+
+
+def verdict(precision: str, ratios: Sequence[float]) -> tuple[str, bool]:
+    """What ratios of latencies say of a precision, and whether it surely is slower than fp32."""
+    interval = stats.median_interval(ratios)
+    assert interval is not None
+    ratio = sorted(ratios)[len(ratios) // 2]
+    shown = f"{ratio:.2f} [{interval.low:.2f}, {interval.high:.2f}] times the latency of fp32 here"
+    text = f"{shown} (1 thread, {len(ratios)} pairs of calls)"
+    if interval.low > 1:
+        return f"{precision} does not pay on this machine: {text}; take fp32, or int8-weights for its size", True
+    return text, False
 
 
 def no_gain(measurement: Measurement, others: Sequence[Measurement]) -> tuple[Caveat, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
+from edgeeff.cli._integers import integer_form, say_whether_it_pays
 from edgeeff.cli._road import convert_by_road, find_road
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say, warn
@@ -124,7 +125,7 @@ def convert(
     _require_use(precisions, calibration, min_sqnr_db)
     if via is None:
         targets = _targets(formats, precisions)
-        form = _integer_form(targets, machine, io)
+        form = integer_form(targets, machine, io)
     else:
         road, road_targets = find_road(via, formats, precisions, **{"for": machine, "io": io})
     if module is not None:
@@ -188,32 +189,6 @@ def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_d
     for option, value in (("--calibration", calibration), ("--min-sqnr", min_sqnr_db)):
         if value is not None:
             raise UsageError(f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8")
-
-
-def _integer_form(targets: Sequence[Target], machine: str | None, io: str | None) -> IntegerForm | None:
-    """How files in int8 are to be made; None where there are none.
-
-    Raises:
-        UsageError: a name is unknown, or an option would change nothing.
-    """
-    from edgeeff.integers import SUMS_IN_INTEGERS, IntegerForm
-
-    integers = [converter for converter, _, precision in targets if precision in SUMS_IN_INTEGERS]
-    if machine is not None and not any(converter.machine_specific for converter in integers):
-        raise UsageError(
-            f"--for {machine} changes nothing here: only ONNX in int8 or dynamic is made for one kind of machine",
-            "add --format onnx --precision int8, or leave --for out",
-        )
-    if io is not None and not any(precision == "int8" for _, _, precision in targets):
-        raise UsageError(f"--io {io} changes nothing at a precision that computes in float", "add --precision int8")
-    if not integers:
-        return None
-    from edgeeff.machines import HOST, find_machine
-    from edgeeff.quantization import IO
-
-    if io is not None and io not in IO:
-        raise unknown_name("type of --io", io, IO)
-    return IntegerForm(find_machine(machine or HOST), io or "float")
 
 
 def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
@@ -285,6 +260,7 @@ def _convert_all(
         )
         for artifact in artifacts:
             tell(artifact.notes[len(network.notes) :], f"{network.name} {artifact.precision}")
+            say_whether_it_pays(artifact, network)
             yield artifact
 
 
