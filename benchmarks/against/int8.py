@@ -42,7 +42,7 @@ from edgeeff.evaluation.scores import score
 from edgeeff.report._table import markdown, text
 
 from ._int8_table import FLOAT, Judged, Result, Timed, table
-from ._measure import output_of, run_cold
+from ._measure import Cost, output_of, run_cold
 from ._peers import find
 from ._photos import in_order, photos, write_crops
 from ._quantizers import ROUTES as QUANTIZERS
@@ -118,38 +118,54 @@ def prepare(network: Network, found: dict[str, bytes], formats: Sequence[str]) -
     return files
 
 
-def quantise(network: Network, format_name: str, source: Path, timeout_s: float) -> Iterator[Result]:
-    """A result for each tool, as it ends."""
+def quantise(
+    network: Network, format_name: str, source: Path, timeout_s: float, *, keep_others: bool
+) -> Iterator[Result]:
+    """A result for each tool, as it ends.
+
+    Args:
+        keep_others: whether what other tools made in an earlier run counts, with its cost of then.
+    """
     for route, options in OURS[format_name].items():
         if route == MIXED and _reached_db(network, format_name) >= AIM_DB:
             continue
         folder = _folder(network, format_name, route)
         given = options if "--calibration" in options else ["--calibration", str(network.calibration), *options]
         argv = _convert_argv(network, format_name, folder, given)
-        cost = run_cold(argv, {}, folder / "log", timeout_s)
-        error = _told(folder / "log") if cost.error else None
-        yield Result(network.name, format_name, route, cost, None if error else _made(folder, format_name), error)
+        yield _run(network, format_name, route, argv, timeout_s, keep=keep_others and "--via" in options)
     for route in THEIRS[format_name]:
         folder = _folder(network, format_name, route)
-        out = folder / f"quantised.{format_name}"
         script = ["-m", "edgeeff.benchmarks.against._quantizers", route]
+        out = folder / f"quantised.{format_name}"
         argv = [sys.executable, *script, str(source), str(network.work / "images.npy"), str(out)]
+        yield _run(network, format_name, route, argv, timeout_s, keep=keep_others)
+
+
+def _run(
+    network: Network, format_name: str, route: str, argv: Sequence[str], timeout_s: float, *, keep: bool
+) -> Result:
+    folder = _folder(network, format_name, route)
+    known = folder / "cost.json"
+    if keep and known.is_file():
+        cost = Cost(**json.loads(known.read_text("utf-8")))
+    else:
+        for left in folder.glob(f"*.{format_name}"):
+            left.unlink()
         cost = run_cold(argv, {}, folder / "log", timeout_s)
-        yield Result(network.name, format_name, route, cost, None if cost.error else out, cost.error)
+        known.write_text(json.dumps(asdict(cost)), "utf-8")
+    error = _told(folder / "log") if cost.error else None
+    return Result(network.name, format_name, route, cost, None if error else _made(folder, format_name), error)
 
 
 def _reached_db(network: Network, format_name: str) -> float:
     """What all in int8 came to, on the images that edgeeff itself held out."""
-    folder = _folder(network, format_name, "edgeeff int8", keep=True)
-    found = [read_manifest(path) for path in folder.glob(f"*.{format_name}")]
+    found = [read_manifest(path) for path in _folder(network, format_name, "edgeeff int8").glob(f"*.{format_name}")]
     return next((made.parity.sqnr_db for made in found if made and made.parity), -np.inf)
 
 
-def _folder(network: Network, format_name: str, route: str, *, keep: bool = False) -> Path:
+def _folder(network: Network, format_name: str, route: str) -> Path:
     folder = network.work / format_name / route.replace(" ", "-").replace(",", "")
     folder.mkdir(parents=True, exist_ok=True)
-    for left in () if keep else folder.glob(f"*.{format_name}"):
-        left.unlink()
     return folder
 
 
@@ -169,7 +185,8 @@ def _made(folder: Path, format_name: str) -> Path:
 def _told(log: Path) -> str:
     """The error sentence of a command that failed."""
     lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
-    return next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])[:200]
+    last = lines[-1] if lines else "it said nothing"
+    return next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), last)[:200]
 
 
 def judge(network: Network, source: Path, results: Sequence[Result]) -> Iterator[Judged]:
@@ -217,6 +234,7 @@ def time_all(
 @click.option("--processes", type=click.IntRange(0), default=3, show_default=True, help="That time each file.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("build/int8"), show_default=True)
 @click.option("--timeout", "timeout_s", type=float, default=900, show_default=True, help="Seconds a tool.")
+@click.option("--keep-others", is_flag=True, help="Take what the other tools made in --work in an earlier run.")
 @click.option("--form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 def main(
     sources: Sequence[Path],
@@ -225,6 +243,7 @@ def main(
     processes: int,
     work: Path,
     timeout_s: float,
+    keep_others: bool,
     form: str,
 ) -> None:
     """Quantises networks by edgeeff and by other tools, and compares what comes out."""
@@ -239,7 +258,7 @@ def main(
             floats = prepare(network, found, formats)
             for format_name, source in floats.items():
                 made = []
-                for result in quantise(network, format_name, source, timeout_s):
+                for result in quantise(network, format_name, source, timeout_s, keep_others=keep_others):
                     made.append(result)
                     said = result.error or f"{result.cost.cpu_s:.0f} s of CPU"
                     click.echo(f"{name} {format_name} {result.route}: {said}", err=True)
