@@ -103,7 +103,7 @@ def _broken(package: str, error: str, found: Mapping[str, Any], where: str) -> D
 def _older(package: str, found: Mapping[str, Any]) -> str:
     if package == "ai_edge_litert":
         return f"or take the older runtime: {found.get('program')} -m pip install tflite-runtime 'numpy<2'"
-    return f"or an older version: {found.get('program')} -m pip install '{package}<1.17'"
+    return f"or an older version: {found.get('program')} -m pip install '{package}<1.17' 'numpy<2'"
 
 
 def _install(runtime: str, found: Mapping[str, Any]) -> str:

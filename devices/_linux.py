@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 from edgeeff.values import DeviceState
+
+from ._board import Facts, parse, power_mode, throttled_flags
 
 CPUS = Path("/sys/devices/system/cpu")
 THERMAL = Path("/sys/class/thermal")
@@ -15,6 +19,8 @@ THERMAL = Path("/sys/class/thermal")
 
 def read_state() -> DeviceState:
     """The machine's condition now."""
+    board = _board_programs()
+    flags = throttled_flags(board)
     return DeviceState(
         governors=_each_cpu("scaling_governor"),
         cpu_frequency_khz=_each_cpu_khz("scaling_cur_freq"),
@@ -26,7 +32,28 @@ def read_state() -> DeviceState:
         cpu_pressure_avg10=_cpu_pressure(),
         steal_ticks=_steal_ticks(),
         boot_id=_read("/proc/sys/kernel/random/boot_id"),
+        throttling=flags[0] if flags is not None else None,
+        throttled_since_boot=flags[1] if flags is not None else None,
+        power_mode=power_mode(board),
     )
+
+
+def _board_programs() -> Facts:
+    """What the programs of a Raspberry Pi and of a Jetson say; nothing on other machines."""
+    vcgencmd, nvpmodel = _answer("vcgencmd", "get_throttled"), _answer("nvpmodel", "-q")
+    return parse([*(f"vcgencmd {line}" for line in vcgencmd), *(f"nvpmodel {line}" for line in nvpmodel)])
+
+
+def _answer(program: str, *arguments: str) -> list[str]:
+    path = shutil.which(program)
+    if path is None:
+        return []
+    try:
+        return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=5, check=False).stdout.split(
+            "\n"
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return []
 
 
 def cpu_count() -> int | None:

@@ -140,8 +140,9 @@ def _look(text: str) -> Connected:
 
     try:
         link = Link(parse_address(text))
-    except UnreachableError as error:
-        return Connected(SshTransport.name, text, error.state, cure=f"{error.message}: {error.hint}")
+    except DeviceError as error:
+        state = error.state if isinstance(error, UnreachableError) else "unreachable"
+        return Connected(SshTransport.name, text, state, cure=f"{error.message}: {error.hint}")
     try:
         return Connected(SshTransport.name, text, "ready", _properties(_facts(link)))
     except DeviceError as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from edgeeff.devices._board import FACTS_SCRIPT, STATE_SCRIPT, info_of, parse, power_mode, state_of, throttled_flags
+from edgeeff.devices._linux import read_state
 from edgeeff.devices._ssh_address import Address, parse_address
 from edgeeff.devices._ssh_errors import command
 from edgeeff.devices._ssh_shell import KILL, RUN, encoded, started
@@ -112,6 +114,19 @@ def test_the_scripts_run_here() -> None:
         assert run.returncode == 0 and run.stderr == ""
         assert state_of(parse(run.stdout.splitlines())).boot_id
     assert info_of(parse(run.stdout.splitlines()), "x").abi
+
+
+def test_a_board_that_edgeeff_itself_runs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of that name stand for the board's own."""
+    for name, answer in {"vcgencmd": "throttled=0x50001", "nvpmodel": "NV Power Mode: 7W\n1"}.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+        program.chmod(0o755)
+    assert read_state().throttling is None
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    state = read_state()
+    assert state.throttling == ("undervoltage",) and state.throttled_since_boot == ("undervoltage", "throttled")
+    assert state.power_mode == "7W"
 
 
 @pytest.mark.parametrize("text", [RUN, KILL])
