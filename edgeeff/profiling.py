@@ -141,7 +141,14 @@ def _match_names(operators: Sequence[Operator], steps: Sequence[Step], found: li
 def _in_order(
     operators: Sequence[Operator], free: Sequence[int], steps: Sequence[Step], gap: range
 ) -> list[tuple[int, int]]:
-    """The most pairs (step, operator) of fitting types that keep the order of both: a longest common subsequence."""
+    """The most pairs (step, operator) of fitting types that keep the order of both: a longest common subsequence.
+
+    Where the first of both fit, they are a pair of some longest one; so the quadratic part begins at the first misfit.
+    """
+    pairs: list[tuple[int, int]] = []
+    while len(pairs) < min(len(free), len(gap)) and operators[free[len(pairs)]].type in steps[gap[len(pairs)]].types:
+        pairs.append((gap[len(pairs)], free[len(pairs)]))
+    free, gap = free[len(pairs) :], gap[len(pairs) :]
     best = [[0] * (len(free) + 1) for _ in range(len(gap) + 1)]
 
     def fits(i: int, j: int) -> bool:
@@ -151,7 +158,7 @@ def _in_order(
         for j in reversed(range(len(free))):
             without = max(best[i + 1][j], best[i][j + 1])
             best[i][j] = max(without, best[i + 1][j + 1] + 1) if fits(i, j) else without
-    pairs, i, j = [], 0, 0
+    i = j = 0
     while i < len(gap) and j < len(free):
         if fits(i, j) and best[i][j] == best[i + 1][j + 1] + 1:
             pairs.append((gap[i], free[j]))
