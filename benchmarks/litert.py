@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,8 +126,7 @@ def _computes_in_integers(interpreter: Any) -> bool:
 def _delegation_defects(interpreter: Any) -> Iterator[str]:
     """Says so where ops that XNNPACK has kernels for do not run in one part: each further part copies and waits."""
     facts = litert_delegation(interpreter)
-    types = {tensor["index"]: tensor["dtype"].__name__ for tensor in interpreter.get_tensor_details()}
-    known = sum(_without_xnnpack_kernel(op, types) for op in interpreter._get_ops_details())
+    known = sum(_without_xnnpack_kernel(op) for op in interpreter._get_ops_details())
     left = facts["ops"] - facts["delegated_ops"] - known
     if left > 0 or (facts["partitions"] != 1 and not known):
         yield (
@@ -136,13 +135,11 @@ def _delegation_defects(interpreter: Any) -> Iterator[str]:
         )
 
 
-def _without_xnnpack_kernel(op: Any, types: Mapping[int, str]) -> bool:
+def _without_xnnpack_kernel(op: Any) -> bool:
     """Whether an op never enters XNNPACK. Such a file is sound, only slower; a bench shows what is delegated."""
     wide = op["op_name"] == "CONCATENATION" and len(op["inputs"]) > _XNNPACK_CONCAT_INPUTS
     # It has pools, but not those that step further than they reach; the details do not tell which one this is.
-    # Between uint8 and int8, at the ends of a file that takes or gives uint8.
-    shifts = op["op_name"] == "QUANTIZE" and "uint8" in {types.get(int(i)) for i in (*op["inputs"], *op["outputs"])}
-    return wide or shifts or op["op_name"] in ("PADV2", "MAX_POOL_2D", "AVERAGE_POOL_2D")
+    return wide or op["op_name"] in ("PADV2", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 
 
 def _kernel_defects(outputs: Sequence[Array], reference: Sequence[Array], limit_db: float) -> Iterator[str]:

@@ -137,9 +137,15 @@ class QuantizedLowering(Lowering):
         return self._requantize(tensor, f"{name}/uint8", np.uint8, io_scale(self.made, "uint8"))
 
     def _requantize(self, tensor: int, name: str, dtype: type[np.generic], form: ValueScale) -> int:
-        """The same real numbers in another type of integers."""
-        made = self.file.tensor(name, self.file.shape_of(tensor), dtype, Quantized((form.scale,), form.zero_point))
-        self.file.operator(OPERATORS.QUANTIZE, schema.QuantizeOptionsT(), [tensor], [made])
+        """The same real numbers in another type of integers.
+
+        By way of float, exactly: XNNPACK has no kernel from one type to the other, and the delegate would be split.
+        """
+        shape = self.file.shape_of(tensor)
+        real = self.file.tensor(f"{name}/real", shape)
+        self.file.operator(OPERATORS.DEQUANTIZE, schema.DequantizeOptionsT(), [tensor], [real])
+        made = self.file.tensor(name, shape, dtype, Quantized((form.scale,), form.zero_point))
+        self.file.operator(OPERATORS.QUANTIZE, schema.QuantizeOptionsT(), [real], [made])
         return made
 
     def emit(self, code: int, inputs: Sequence[int], name: str, shape: Shape, options: Any = None) -> int:

@@ -50,3 +50,23 @@ def test_an_option_that_would_do_nothing_is_refused(option):
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 2
     assert f"{option[0]} changes nothing at --precision fp16" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        (["--format", "onnx", "--precision", "int8", "--for", "x86avx2"], ["unknown machine 'x86avx2'", "x86-avx2"]),
+        (["--precision", "int8", "--for", "arm"], ["--for arm changes nothing here", "add --format onnx"]),
+        (["--format", "onnx", "--for", "arm"], ["--for arm changes nothing here", "--precision int8"]),
+        (["--precision", "dynamic", "--io", "int8"], ["--io int8 changes nothing", "add --precision int8"]),
+        (["--precision", "int8", "--io", "int16"], ["unknown type of --io 'int16'", "known: float, int8, uint8"]),
+    ],
+    ids=["machine", "format", "precision", "io", "type"],
+)
+def test_for_whom_and_of_which_type_are_checked_before_work_begins(options, messages):
+    argv = [sys.executable, "-m", "edgeeff", "convert", "--variant", "lite0", *options]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2
+    for message in messages:
+        assert message in done.stderr

@@ -261,6 +261,8 @@ def test_integers_in_and_out(network, quantised, images, io, machine, tmp_path):
         for spec, port in zip((*made.inputs, *made.outputs), (*session.inputs, *session.outputs), strict=True):
             assert (port.scale, port.zero_point) == (pytest.approx(spec.scale), spec.zero_point)
         assert made.parity.sqnr_db == pytest.approx(expected[made.format], abs=0.5)
+        taken, *_ = session.inputs
+        assert taken.dtype == io
 
 
 def test_numbers_become_integers_of_the_type_that_is_taken():
