@@ -64,6 +64,19 @@ def test_both_runtimes_run_a_real_model(board: Path, small_onnx: Path, small_tfl
     assert litert.launches[0].delegate == "XNNPACK" and litert.launches[0].ops == litert.launches[0].delegated_ops
 
 
+@pytest.mark.parametrize("board", ["sys"], indirect=True)
+def test_a_board_without_sys_silently_loses_xnnpack_and_is_marked(
+    board: Path, small_tflite: Path, tmp_path: Path
+) -> None:
+    """XNNPACK asks the kernel for the processor; where /sys does not say, LiteRT runs its plain kernels, exit code 0."""
+    out = tmp_path / "results"
+    run = edgeeff("bench", str(small_tflite), "--device", str(board), "--seconds", "1", "--out", str(out), "--json")
+    assert run.returncode == 0, run.stderr
+    (m,) = json.loads(run.stdout)["measurements"]
+    assert m["ops"] > 0 and m["delegated_ops"] == 0
+    assert "fallback" in {warning["code"] for warning in m["warnings"]}
+
+
 def test_ops_are_profiled_there(board: Path, small_tflite: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     run = edgeeff("profile", str(small_tflite), "--device", str(board), "--launches", "1", "--out", str(out), "--json")
