@@ -105,9 +105,9 @@ class BenchmarkModel:
             return None if mentions(file, b"num_threads") else f"{file} does not look like {NAME}"
         wanted = prebuilt(NAME, profile.kind, profile.abi or ("arm64-v8a" if profile.kind == "android" else None))
         if wanted is None:
-            return f"there is no prebuilt {NAME} for it; give one with --runner FILE"
+            return "not prebuilt for this device; give your own with --runner FILE"
         if wanted.sha256 is None:
-            return f"the hash of the prebuilt {NAME} {wanted.version} is not known; give one with --runner FILE"
+            return f"the hash of the prebuilt {wanted.version} is not known here; give your own with --runner FILE"
         return None
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:

@@ -112,7 +112,7 @@ class PerfTest:
 
     def missing(self, profile: DeviceProfile, file: Path | None) -> str | None:
         if file is None:
-            return f"{NAME} is not prebuilt anywhere; give one with --runner FILE"
+            return "not prebuilt anywhere; give your own with --runner FILE"
         return None if mentions(file, b"perf_test") else f"{file} does not look like {NAME}"
 
     def install(self, device: Device, file: Path | None) -> InstalledRunner:

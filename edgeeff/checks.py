@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from edgeeff import stats
+from edgeeff.device_checks import battery, clock, states_of
 from edgeeff.harness import MIN_LAUNCHES
 from edgeeff.stats import Latency
-from edgeeff.values import Caveat, DeviceState, Launch, Measurement
+from edgeeff.values import Caveat, Launch, Measurement
 
 PRESSURE_PERCENT = 10.0
 """Percent of time in which something waited for a core; a quiet machine shows below 2."""
@@ -39,10 +40,10 @@ def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[C
         latency: the measurement's estimates, where they are at hand.
     """
     found: list[Caveat] = []
-    for check in (_failed, _machine, _fallback, _emulated, _summarised):
+    for check in (_failed, _machine, _fallback, _emulated, _placement, _summarised):
         found.extend(check(measurement))
     found.extend(_precision(measurement, latency or stats.latency(measurement)))
-    for check in (_noise, _trend, _memory, _threads, _battery, _clock, _weights):
+    for check in (_noise, _trend, _memory, _threads, battery, clock, _weights):
         found.extend(check(measurement))
     return tuple(found)
 
@@ -82,6 +83,17 @@ def _fallback(m: Measurement) -> Iterator[Caveat]:
             "convert the network with edgeeff convert, whose files one delegate covers",
         )
         return
+
+
+def _placement(m: Measurement) -> Iterator[Caveat]:
+    """An accelerator that nobody can be sure to have measured."""
+    unknown = [x for x in stats.succeeded(m) if x.fully_delegated is None and x.delegated_ops is None]
+    if m.accelerator != "cpu" and unknown:
+        yield Caveat(
+            "placement-unknown",
+            f"{m.runtime} does not say whether the {m.accelerator} ran the network: it may have been the CPU",
+            "compare with --accelerator cpu, or take another runner with --runner",
+        )
 
 
 def _summarised(m: Measurement) -> Iterator[Caveat]:
@@ -184,7 +196,7 @@ def _trend(m: Measurement) -> Iterator[Caveat]:
 
 def _memory(m: Measurement) -> Iterator[Caveat]:
     total = m.device.memory_bytes
-    free = [state.memory_available_bytes for state in _states(m) if state.memory_available_bytes is not None]
+    free = [state.memory_available_bytes for state in states_of(m) if state.memory_available_bytes is not None]
     if total and free and min(free) < LOW_MEMORY_SHARE * total:
         yield Caveat(
             "memory-low",
@@ -202,84 +214,12 @@ def _threads(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _clock(m: Measurement) -> Iterator[Caveat]:
-    states = list(_states(m))
-    if not states:
-        return
-    words = sorted({word for state in states for word in state.throttling or ()})
-    if words:
-        yield Caveat(
-            "throttled",
-            f"the board says that it is held back: {', '.join(words)}",
-            "give it a power supply that is strong enough, and a fan, and bench again",
-        )
-    elif any(_capped(state) for state in _states(m, stats.succeeded(m))):  # one that throttled was dropped
-        yield Caveat(
-            "throttled",
-            "the clock is capped below what the hardware can do: too hot, low power, or set so",
-            "cool the device, plug it in, and bench again",
-        )
-    governors = {name for state in states for name in state.governors or ()}
-    if governors - {"performance"}:
-        yield Caveat(
-            "governor",
-            f"the frequency governor is {', '.join(sorted(governors))}: the clock follows the load",
-            "--fixed-performance (Android 11 or later) holds the clocks"
-            if m.device.kind == "android"
-            else "sudo cpupower frequency-set --governor performance",
-        )
-    if all(state.cpu_frequency_limit_khz is None and state.temperature_c is None for state in states):
-        yield Caveat(
-            "clock-unknown",
-            "neither clock nor temperature can be read here: throttling would go unseen",
-            "bench on the hardware itself rather than in a virtual machine, or repeat and compare with edgeeff report",
-        )
-
-
-def _capped(state: DeviceState) -> bool:
-    limits, highest = state.cpu_frequency_limit_khz, state.cpu_frequency_max_khz
-    return limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
-
-
 def _weights(m: Measurement) -> Iterator[Caveat]:
     if m.weights is not None and m.weights.startswith("random"):
         yield Caveat(
             "random-weights",
             "the weights are random: latency, size and multiply-adds hold, accuracy does not",
             "edgeeff convert --weights pretrained",
-        )
-
-
-def _states(m: Measurement, launches: Sequence[Launch] | None = None) -> Iterator[DeviceState]:
-    for launch in m.launches if launches is None else launches:
-        for state in (launch.state_before, launch.state_after):
-            if state is not None:
-                yield state
-
-
-LOW_BATTERY_PERCENT = 20
-"""Where Android offers its battery saver, which caps the clocks."""
-
-
-def _battery(m: Measurement) -> Iterator[Caveat]:
-    """What a device on a battery does to its own clocks."""
-    states = list(_states(m, stats.succeeded(m)))
-    hot = max((state.thermal_status or 0 for state in states), default=0)
-    levels = [state.battery_percent for state in states if state.battery_percent is not None]
-    facts = []
-    if hot:
-        facts.append(f"thermal status {hot} was reached")
-    if any(state.battery_saver for state in states):
-        facts.append("the battery saver is on")
-    if levels and min(levels) < LOW_BATTERY_PERCENT:
-        facts.append(f"the battery is at {min(levels):.0f} %")
-    if any(state.screen_on for state in states):
-        facts.append("the screen is on")
-    if facts:
-        yield Caveat(
-            "device-condition",
-            f"the device may hold itself back: {', '.join(facts)}",
-            "cool and charge it, turn battery saver and screen off, and bench again",
         )
 
 

@@ -74,6 +74,11 @@ def examine(device: Device, models: Mapping[str, Path], runner_file: Path | None
         ("files", lambda: _files(device)),
     )
     for format_name, path in models.items():
+        runner = usual_runner(format_name, device.profile, runner_file)
+        missing = runner.missing(device.profile, runner_file)
+        if missing is not None:
+            yield Finding(format_name, None, f"{runner.name}: {missing}", "see devices/README.md")
+            continue
         for accelerator in device.profile.accelerators:
             name = f"{format_name} on {accelerator}"
             yield from _each((name, partial(_timing, device, name, path, accelerator, runner_file)))
@@ -191,11 +196,7 @@ def _files(device: Device) -> Finding:
 
 def _timing(device: Device, name: str, path: Path, accelerator: str, runner_file: Path | None) -> Finding:
     """A small network, timed for real."""
-    format_name = path.suffix[1:]
-    runner = usual_runner(format_name, device.profile, runner_file)
-    missing = runner.missing(device.profile, runner_file)
-    if missing is not None:
-        return Finding(name, None, f"{runner.name}: {missing}", "see devices/README.md")
+    runner = usual_runner(path.suffix[1:], device.profile, runner_file)
     wanted = Wanted("doctor", (runner.name,), (1,), accelerator, runner_file)
     (case,) = build_cases([path], device, wanted)
     launch = run_launch(case, device, push(case, device), QUICK, 0)
@@ -205,4 +206,7 @@ def _timing(device: Device, name: str, path: Path, accelerator: str, runner_file
     median_ms = stats.launch_median_s(launch) * 1e3
     extent = "" if launch.delegate is None else f" in {launch.delegate}"
     raw = f"{len(launch.samples_ns)} raw samples" if launch.samples_ns else "a summary, no raw samples"
-    return Finding(name, True, f"{runner.name}{extent}: {median_ms:.3g} ms for a tiny network, {raw}")
+    detail = f"{runner.name}{extent}: {median_ms:.3g} ms for a tiny network, {raw}"
+    if accelerator != "cpu" and launch.fully_delegated is None and launch.delegated_ops is None:
+        return Finding(name, None, f"{detail}; it does not say where the ops ran")
+    return Finding(name, True, detail)

@@ -168,6 +168,13 @@ def test_a_runner_that_tells_only_whether_all_was_delegated() -> None:
     assert "some XNNPACK" in bench_text([partly])
 
 
+def test_an_accelerator_that_may_not_have_run_is_marked() -> None:
+    unknown = {"ops": None, "delegated_ops": None, "delegate": None, "partitions": None}
+    m = replace(each(lambda one: replace(one, **unknown)), accelerator="gpu")
+    assert codes(m) == ["placement-unknown"]
+    assert codes(replace(GOOD, accelerator="gpu")) == []
+
+
 def test_a_launch_that_throttled_and_was_dropped_is_no_throttled_measurement() -> None:
     hot = replace(QUIET, cpu_frequency_limit_khz=(1_000_000,) * 4)
     dropped = Launch(8, (), 1008.0, error="dropped, since the device throttled", state_before=QUIET, state_after=hot)

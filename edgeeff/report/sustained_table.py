@@ -14,7 +14,6 @@ from edgeeff.sustained import Step, curve
 from edgeeff.values import Measurement
 
 COLUMNS = (
-    Column("minute", "decimal"),
     Column("launches", "decimal"),
     Column("median, ms", "decimal"),
     Column("change, %", "decimal"),
@@ -24,6 +23,9 @@ COLUMNS = (
     Column(""),
 )
 UNKNOWN = "?"
+SHORT_S = 300.0
+"""Shorter runs are shown in seconds."""
+
 BAR = 20
 """Width in characters of the longest bar."""
 
@@ -55,14 +57,18 @@ def sustained_json(measurements: Sequence[Measurement]) -> dict[str, Any]:
 def _one(m: Measurement) -> str:
     steps = curve(m)
     slowest = max((step.median_s for step in steps if step.median_s is not None), default=None)
-    title = f"{m.variant or Path(m.path).name} {m.precision} in {m.runtime}, {m.threads} threads on {m.device.name}"
-    return f"{title}\n{text(Table(COLUMNS, [_row(step, slowest) for step in steps]))}"
+    threads = f"{m.threads} thread{'s' if m.threads > 1 else ''}"
+    title = f"{m.variant or Path(m.path).name} {m.precision} in {m.runtime}, {threads} on {m.device.name}"
+    short = bool(steps) and steps[-1].end_s < SHORT_S
+    columns = (Column("until, s" if short else "until, min", "decimal"), *COLUMNS)
+    rows = [_row(step, slowest, 1.0 if short else 60.0) for step in steps]
+    return f"{title}\n{text(Table(columns, rows))}"
 
 
-def _row(step: Step, slowest: float | None) -> list[str]:
+def _row(step: Step, slowest: float | None, unit_s: float) -> list[str]:
     bar = "" if step.median_s is None or not slowest else "#" * max(1, round(BAR * step.median_s / slowest))
     return [
-        f"{step.end_s / 60:.1f}",
+        f"{step.end_s / unit_s:.1f}",
         f"{step.launches}" + (f" (+{step.failed} failed)" if step.failed else ""),
         UNKNOWN if step.median_s is None else significant(step.median_s * 1e3),
         "" if step.change is None else f"{step.change * 100:+.1f}",

@@ -68,7 +68,7 @@ def test_both_runtimes_run_a_real_model(board: Path, small_onnx: Path, small_tfl
 def test_a_board_without_sys_silently_loses_xnnpack_and_is_marked(
     board: Path, small_tflite: Path, tmp_path: Path
 ) -> None:
-    """XNNPACK asks the kernel for the processor; where /sys does not say, LiteRT runs its plain kernels, exit code 0."""
+    """XNNPACK asks /sys for the processor; where it does not say, LiteRT runs its plain kernels, exit code 0."""
     out = tmp_path / "results"
     run = edgeeff("bench", str(small_tflite), "--device", str(board), "--seconds", "1", "--out", str(out), "--json")
     assert run.returncode == 0, run.stderr
