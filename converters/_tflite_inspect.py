@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.values import FileSummary, Operator, TensorSpec
+from edgeeff.values import FileSummary, TensorSpec
 
 from ._foreign import map_file, not_a
 from ._summary import (
@@ -27,7 +27,6 @@ from ._summary import (
     Weighted,
     checked_shape,
     judge_precision,
-    operator_kind,
     total_macs,
 )
 
@@ -54,7 +53,7 @@ class _Place:
     x: int
 
 
-_WEIGHTED = {
+WEIGHTED = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED"), _Place(1, 2, 0)),
     "TRANSPOSE_CONV": _Place(1, 3, 2),
     "BATCH_MATMUL": _Place(1, None, 0),
@@ -71,7 +70,7 @@ _FREE_CUSTOM = {"TFLite_Detection_PostProcess"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class Tensor:
     """A tensor of the graph. `storage` tells the buffer its constant data is in; None for activations."""
 
     name: bytes
@@ -83,7 +82,7 @@ class _Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Op:
+class Op:
     """An operator; `inputs` and `outputs` are indices of tensors, -1 for one left out."""
 
     name: str
@@ -104,18 +103,10 @@ def inspect(path: Path) -> FileSummary:
         UsageError: the file is missing, truncated, foreign or damaged.
         MissingExtraError: the schema's package is not installed.
     """
-    return _read(path, _summarise)
+    return read(path, _summarise)
 
 
-def operators(path: Path) -> list[Operator]:
-    """The operators of the main subgraph of any .tflite file, each by the name of its first output.
-
-    Raises: as `inspect`.
-    """
-    return _read(path, _operators)
-
-
-def _read(path: Path, take: Callable[[_Reader], T]) -> T:
+def read(path: Path, take: Callable[[Reader], T]) -> T:
     """What is taken from a file; whatever is wrong with it is an error that names it."""
     data = map_file(path)
     if data[4:8] != b"TFL3":
@@ -125,14 +116,14 @@ def _read(path: Path, take: Callable[[_Reader], T]) -> T:
     except ImportError as error:
         raise MissingExtraError("ai-edge-litert", "tflite", "reading TFLite files") from error
     try:
-        return take(_Reader(schema, data))
+        return take(Reader(schema, data))
     except DamagedError as error:
         raise not_a(path, _KIND, str(error)) from error
     except (struct.error, IndexError, TypeError, ValueError, AttributeError) as error:
         raise not_a(path, _KIND, "it points outside itself; it may be truncated") from error
 
 
-class _Reader:
+class Reader:
     """The main subgraph's tensors and operators, checked."""
 
     def __init__(self, schema: Any, data: Any) -> None:
@@ -174,10 +165,10 @@ class _Reader:
         return int(length)
 
     @cached_property
-    def tensors(self) -> list[_Tensor]:
+    def tensors(self) -> list[Tensor]:
         return [self.tensor(self.graph.Tensors(i)) for i in self.entries(self.graph.TensorsLength())]
 
-    def tensor(self, table: Any) -> _Tensor:
+    def tensor(self, table: Any) -> Tensor:
         dimensions = self.integers(table.ShapeLength(), table.Shape)
         signature = self.integers(table.ShapeSignatureLength(), table.ShapeSignature)
         if len(signature) != len(dimensions):
@@ -186,7 +177,7 @@ class _Reader:
         name = table.Name() or b""
         self.entries(len(name))
         dtype = self.type_names.get(table.Type(), "unknown")
-        return _Tensor(name, dtype, shape, *self.storage(table, dtype, shape))
+        return Tensor(name, dtype, shape, *self.storage(table, dtype, shape))
 
     def storage(self, table: Any, dtype: str, shape: Shape) -> tuple[tuple[str, int] | None, int]:
         """Which buffer a constant is in, and how many elements are stored there."""
@@ -203,7 +194,7 @@ class _Reader:
         return ("buffer", table.Buffer()), elements
 
     @cached_property
-    def ops(self) -> list[_Op]:
+    def ops(self) -> list[Op]:
         codes = [self.code(self.model.OperatorCodes(i)) for i in self.entries(self.model.OperatorCodesLength())]
         return [self.op(self.graph.Operators(i), codes) for i in self.entries(self.graph.OperatorsLength())]
 
@@ -215,16 +206,16 @@ class _Reader:
         self.entries(len(custom))
         return custom.decode("utf-8", "replace") or builtin, builtin
 
-    def op(self, table: Any, codes: list[tuple[str, str]]) -> _Op:
+    def op(self, table: Any, codes: list[tuple[str, str]]) -> Op:
         name, builtin = codes[table.OpcodeIndex()]
         inputs = self.integers(table.InputsLength(), table.Inputs)
         outputs = self.integers(table.OutputsLength(), table.Outputs)
         # -1 stands for an input that is left out, which these cannot be.
-        place = _WEIGHTED.get(builtin)
+        place = WEIGHTED.get(builtin)
         needed = (*outputs, *inputs[:1], *((inputs[place.weights], inputs[place.x]) if place else ()))
         if min(needed, default=0) < 0 or not all(-1 <= i < len(self.tensors) for i in inputs + outputs):
             raise DamagedError(f"an operator {builtin} uses a tensor that does not exist")
-        return _Op(name, builtin, inputs, outputs, table)
+        return Op(name, builtin, inputs, outputs, table)
 
     def specs(self, length: int, get: Callable[[int], int]) -> tuple[TensorSpec, ...]:
         """The inputs or outputs of the graph."""
@@ -233,7 +224,7 @@ class _Reader:
         return tuple(TensorSpec(t.name.decode("utf-8", "replace"), t.dtype, t.shape) for t in tensors)
 
 
-def _summarise(reader: _Reader) -> FileSummary:
+def _summarise(reader: Reader) -> FileSummary:
     graph, ops, tensors = reader.graph, reader.ops, reader.tensors
     if not ops:
         raise DamagedError("its graph holds no operator")
@@ -243,48 +234,19 @@ def _summarise(reader: _Reader) -> FileSummary:
         outputs=reader.specs(graph.OutputsLength(), graph.Outputs),
         ops=len(ops),
         op_counts=Counter(op.name for op in ops),
-        macs=total_macs(_macs(op, tensors, reader.schema) for op in ops),
+        macs=total_macs(macs_of(op, tensors, reader.schema) for op in ops),
         parameters=_parameters(ops, tensors),
         precision=judge_precision(list(_weighted(ops, tensors)), {t.dtype for t in tensors if not t.storage}),
     )
 
 
-def _operators(reader: _Reader) -> list[Operator]:
-    ops, tensors, schema = reader.ops, reader.tensors, reader.schema
-    reader.entries(sum(len(tensors[i].name) for op in ops for i in op.inputs + op.outputs))
-
-    def name(index: int) -> str:
-        return tensors[index].name.decode("utf-8", "replace")
-
-    return [
-        Operator(
-            name=name(op.outputs[0]) if op.outputs else "",
-            type=op.name,
-            kind=operator_kind(op.name, _kernel(op, tensors), depthwise=op.builtin == "DEPTHWISE_CONV_2D"),
-            macs=_macs(op, tensors, schema),
-            inputs=tuple(name(i) for i in op.inputs if i >= 0 and not tensors[i].storage),
-            outputs=tuple(map(name, op.outputs)),
-            output_shape=tensors[op.outputs[0]].shape if op.outputs else None,
-        )
-        for op in ops
-    ]
-
-
-def _kernel(op: _Op, tensors: list[_Tensor]) -> Shape | None:
-    """Height and width of a convolution's kernel."""
-    if op.builtin not in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
-        return None
-    shape = tensors[op.inputs[_WEIGHTED[op.builtin].weights]].shape
-    return shape[1:3] if len(shape) == 4 else None
-
-
-def _macs(op: _Op, tensors: list[_Tensor], schema: Any) -> int | None:
+def macs_of(op: Op, tensors: list[Tensor], schema: Any) -> int | None:
     """Multiply-adds of one operator; None where they cannot be told."""
     if op.builtin in _HIDDEN or op.builtin.startswith("BUILTIN_"):
         return 0 if op.name in _FREE_CUSTOM else None
-    if op.builtin not in _WEIGHTED:
+    if op.builtin not in WEIGHTED:
         return 0
-    place = _WEIGHTED[op.builtin]
+    place = WEIGHTED[op.builtin]
     shapes = [_with_batch_1(tensors[i].shape) for i in (op.inputs[place.x], op.inputs[place.weights], op.outputs[0])]
     x, weights, y = (tuple(n for n in shape if n is not None) for shape in shapes)
     if any(None in shape for shape in shapes):
@@ -309,7 +271,7 @@ def _with_batch_1(shape: Shape) -> Shape:
     return (1, *shape[1:]) if shape and shape[0] is None else shape
 
 
-def _transposed(op: _Op, schema: Any) -> bool:
+def _transposed(op: Op, schema: Any) -> bool:
     """Whether the first factor of a BATCH_MATMUL is transposed."""
     union = op.table.BuiltinOptions()
     if union is None:
@@ -319,10 +281,10 @@ def _transposed(op: _Op, schema: Any) -> bool:
     return bool(options.AdjX())
 
 
-def _parameters(ops: list[_Op], tensors: list[_Tensor]) -> int:
+def _parameters(ops: list[Op], tensors: list[Tensor]) -> int:
     stored: dict[tuple[str, int], int] = {}
     for op in ops:
-        bias = _WEIGHTED[op.builtin].bias if op.builtin in _WEIGHTED else None
+        bias = WEIGHTED[op.builtin].bias if op.builtin in WEIGHTED else None
         for position, index in enumerate(op.inputs):
             tensor = tensors[index]
             counts = tensor.dtype in WEIGHT_TYPES or (position == bias and tensor.dtype in ("int32", "int64"))
@@ -331,13 +293,13 @@ def _parameters(ops: list[_Op], tensors: list[_Tensor]) -> int:
     return sum(stored.values())
 
 
-def _weighted(ops: list[_Op], tensors: list[_Tensor]) -> Iterator[Weighted]:
+def _weighted(ops: list[Op], tensors: list[Tensor]) -> Iterator[Weighted]:
     """The operators with constant weights, seen through the DEQUANTIZE or DENSIFY that a file puts behind them."""
     origin = dict(enumerate(tensors))
     for op in ops:
         if op.builtin in ("DEQUANTIZE", "DENSIFY"):
             origin[op.outputs[0]] = origin[op.inputs[0]]
-        if place := _WEIGHTED.get(op.builtin):
+        if place := WEIGHTED.get(op.builtin):
             weights = origin[op.inputs[place.weights]]
             if weights.storage:
                 yield Weighted(weights.dtype, tensors[op.inputs[place.x]].dtype, weights.elements)

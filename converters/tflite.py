@@ -64,7 +64,7 @@ class TfliteConverter:
         return inspect(path)
 
     def operators(self, path: Path) -> Sequence[Operator]:
-        from ._tflite_inspect import operators
+        from ._tflite_operators import operators
 
         return operators(path)
 

@@ -136,7 +136,8 @@ class SshTransport:
 
 def _look(text: str) -> Connected:
     """What is at an address; what is wrong there is its state."""
-    from ._ssh_link import Link, UnreachableError
+    from ._ssh_errors import UnreachableError
+    from ._ssh_link import Link
 
     try:
         link = Link(parse_address(text))
