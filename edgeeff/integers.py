@@ -44,7 +44,7 @@ _SPEED = {
         "dynamic",
     ): "onnxruntime has no fast kernels for dynamic: 2.7 to 4 times fp32's latency was measured (Lite0, "
     "B0; x86 with VNNI); --precision int8-weights is as small, closer to fp32 and as fast as it",
-    ("tflite", "dynamic"): "dynamic took 0.7 to 0.84 of fp32's latency where the processor has VNNI; without such "
+    ("tflite", "dynamic"): "dynamic took 0.64 to 0.84 of fp32's latency where the processor has VNNI; without such "
     "instructions it can be slower than fp32: bench it there beside --precision int8-weights",
 }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
-from edgeeff.cli._integers import integer_form, say_whether_it_pays
+from edgeeff.cli._integer_files import integer_form, say_whether_it_pays
 from edgeeff.cli._road import convert_by_road, find_road
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say, warn
