@@ -235,21 +235,29 @@ class Comparison:
         return tuple(ratio for ratio in found if ratio is not None)
 
 
+WAITING_CALLS = 0.05
+"""Part of the calls that may have waited for something once."""
+
 WAITING = 0.02
-"""Part of a call's time off the CPU that counts as waiting: of the least disturbed call of a launch."""
+"""Part of a call's time off the CPU that counts as waiting, where only the times tell."""
 
 SHORTEST_NS = 200_000
 """Calls that are shorter are timed by the wall clock: to read the CPU's takes some 0.8 us."""
 
 
 def _never_waits(launches: Sequence[Launch]) -> bool:
-    """Whether a model's calls, where nothing disturbs them, are on the CPU all the time.
+    """Whether a model's calls are on the CPU all the time, but for what other programs take of it.
 
-    What a model waits for by itself it waits for in every call: the least disturbed one tells.
+    The system counts how often the thread gave up its core by itself. Where it does not, the least disturbed call of
+    a launch tells: what a model waits for, it waits for in every call.
     """
-    waited = [
-        min(1 - cpu / wall for wall, cpu in zip(launch.samples_ns, launch.cpu_ns or (), strict=True))
-        for launch in launches
-    ]
-    length = statistics.median(launch_median_s(launch) for launch in launches) * 1e9
-    return length >= SHORTEST_NS and statistics.median(waited) < WAITING
+    if statistics.median(launch_median_s(launch) for launch in launches) * 1e9 < SHORTEST_NS:
+        return False
+    counted = [launch.voluntary_switches for launch in launches if launch.voluntary_switches is not None]
+    if len(counted) == len(launches):
+        return sum(counted) <= WAITING_CALLS * sum(map(runs, launches))
+    return statistics.median(map(_least_off_cpu, launches)) < WAITING
+
+
+def _least_off_cpu(launch: Launch) -> float:
+    return min(1 - cpu / wall for wall, cpu in zip(launch.samples_ns, launch.cpu_ns or (), strict=True))

@@ -75,6 +75,7 @@ def _pair(pairs: dict[str, Any], sides: Mapping[str, dict[str, Any]], error: str
     launches = {}
     for name in SIDES:
         samples = {"samples_ns": pairs.get(f"{name}_ns", []), "cpu_ns": pairs.get(f"{name}_cpu_ns")}
+        samples["voluntary_switches"] = pairs.get(f"{name}_voluntary_switches")
         common = {"index": 0, "started_unix_s": 0.0, "warmup_runs": pairs.get("warmup_runs"), "error": error}
         launches[name] = decode(Launch, {**sides[name], **samples, **common})
     shared = {key: value for key, value in pairs.items() if key not in ("record", "side")}

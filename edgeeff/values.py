@@ -374,6 +374,8 @@ class Launch:
     cpu_ns: tuple[int, ...] | None = None
     """CPU time of the calling thread for each sample."""
     involuntary_switches: int | None = None
+    voluntary_switches: int | None = None
+    """How often the calling thread gave up its core to wait for something while it ran the samples."""
     peak_memory_bytes: int | None = None
     baseline_memory_bytes: int | None = None
     ops: int | None = None

@@ -205,5 +205,13 @@ def test_else_the_wall_clock_decides(changes: dict[str, Any], context: dict[str,
     assert found.log_ratios == found.ratios_by("wall") != ()
 
 
+@pytest.mark.parametrize(("switches", "clock"), [(0, "cpu"), (2, "wall")])
+def test_the_system_knows_best_who_waits(switches: int, clock: str) -> None:
+    """On a machine so busy that no call is left alone, times cannot tell; the thread's own switches do."""
+    wall, cpu = (4 * MS, 4 * MS, 9 * MS), (2 * MS, 2 * MS, 2 * MS)
+    launch = Launch(0, wall, 0.0, cpu_ns=cpu, voluntary_switches=switches)
+    assert Comparison("k", "s", CONTEXT, CONTEXT, 0.0, (Pair(0, launch, launch),)).clock == clock
+
+
 def test_short_calls_are_timed_by_the_wall_clock() -> None:
     assert compared((9000,), (9800,), (9000,), (9800,)).clock == "wall"

@@ -42,6 +42,7 @@ def test_calls_alternate_in_the_order_of_the_seed(small_onnx: Path) -> None:
         assert len(launch.samples_ns) == len(launch.cpu_ns or ()) == 12
         assert launch.warmup_runs == 2 and (launch.runtime_version or "").startswith("onnxruntime ")
         assert launch.ops == launch.delegated_ops
+        assert launch.voluntary_switches is not None and launch.voluntary_switches <= 12
     rng = random.Random(7)
     loaded = ["candidate", "baseline"]
     rng.shuffle(loaded)
@@ -60,6 +61,8 @@ def test_both_formats_and_processes_get_the_same_picture(small_onnx: Path, small
     assert np.abs(result.baseline.outputs[0]).max() > 0.01
     assert (result.pair.involuntary_switches or 0) >= 0
     assert len(result.pair.baseline.samples_ns) == 12
+    # To wait for one's turn is no waiting of the model's.
+    assert (result.pair.candidate.voluntary_switches or 0) < 12
 
 
 def test_slow_models_get_fewer_pairs_but_the_least_number(small_onnx: Path) -> None:

@@ -45,6 +45,12 @@ def involuntary_switches() -> int | None:
     return None if resource is None else int(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)
 
 
+def voluntary_switches() -> int | None:
+    """How often this thread gave up its core, to wait for something; what others took from it is not counted."""
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return None if resource is None or who is None else int(resource.getrusage(who).ru_nvcsw)
+
+
 def read_into_page_cache(path: str) -> None:
     """So that start-up and first inference measure the runtime and not the disk."""
     with Path(path).open("rb") as file:

@@ -71,6 +71,7 @@ def _take_turns(sides: Sides, rng: random.Random, spec: Facts) -> Facts:
     cpu: dict[str, list[int]] = {name: [] for name in NAMES}
     firsts = []
     before = _switches(sides)
+    waited = {name: sides[name].waited() for name in NAMES}
     began, began_clock = time.perf_counter(), time.time()
     for done in range(spec["pairs"]):
         if done >= spec["min_pairs"] and time.perf_counter() - began > spec["max_s"]:
@@ -83,16 +84,20 @@ def _take_turns(sides: Sides, rng: random.Random, spec: Facts) -> Facts:
         firsts.append(first)
     elapsed_s, clock_s = time.perf_counter() - began, time.time() - began_clock
     after = _switches(sides)
-    switches = None if before is None or after is None else after - before
     facts: Facts = {
         "elapsed_s": elapsed_s,
         "clock_s": clock_s,
-        "involuntary_switches": switches,
+        "involuntary_switches": _since(before, after),
         "candidate_first": firsts,
     }
+    facts.update({f"{name}_voluntary_switches": _since(waited[name], sides[name].waited()) for name in NAMES})
     facts.update({f"{name}_ns": wall[name] for name in NAMES})
     facts.update({f"{name}_cpu_ns": cpu[name] for name in NAMES})
     return facts
+
+
+def _since(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
 
 
 def _switches(sides: Sides) -> int | None:

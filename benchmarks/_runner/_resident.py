@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def resident(spec: Facts, emit: Records) -> None:
-    """Answers each line of standard input ("call", "outputs", "switches") with one line, until there is no more."""
+    """Answers each line of standard input (call, outputs, switches, waited) with one line, until there is no more."""
     side = Local(spec)
     emit("loaded", **side.facts)
     gc.collect()
@@ -28,6 +28,8 @@ def resident(spec: Facts, emit: Records) -> None:
             emit.line(f"{wall_ns} {cpu_ns}")
         elif order == b"switches":
             emit.line(json.dumps(side.switches()))
+        elif order == b"waited":
+            emit.line(json.dumps(side.waited()))
         elif order == b"outputs":
             emit("outputs", **side.outputs())
         else:

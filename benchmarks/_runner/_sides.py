@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from ._facts import RunnerError, involuntary_switches, read_into_page_cache
+from ._facts import RunnerError, involuntary_switches, read_into_page_cache, voluntary_switches
 from ._measure import load
 
 TYPE_CHECKING = False
@@ -30,14 +30,23 @@ class Local:
         read_into_page_cache(spec["model"])
         self.model = load(spec)
         self.facts = self.model.facts
+        self._waited = 0
 
     def call(self) -> tuple[int, int]:
         """Wall and thread CPU nanoseconds of one run."""
+        waited = voluntary_switches()
         cpu_start = time.thread_time_ns()
         start = time.perf_counter_ns()
         self.model.invoke()
         stop = time.perf_counter_ns()
-        return stop - start, time.thread_time_ns() - cpu_start
+        cpu = time.thread_time_ns() - cpu_start
+        if waited is not None:
+            self._waited += (voluntary_switches() or 0) - waited
+        return stop - start, cpu
+
+    def waited(self) -> int | None:
+        """How often the calls so far waited for something."""
+        return None if voluntary_switches() is None else self._waited
 
     def outputs(self) -> Facts:
         return described(self.model)
@@ -83,7 +92,13 @@ class Remote:
         return self._record("outputs")
 
     def switches(self) -> int | None:
-        self._write("switches")
+        return self._count("switches")
+
+    def waited(self) -> int | None:
+        return self._count("waited")
+
+    def _count(self, what: str) -> int | None:
+        self._write(what)
         count: int | None = json.loads(self._read())
         return count
 
