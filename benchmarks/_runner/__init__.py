@@ -29,7 +29,8 @@ over pipes. Its records:
     outputs  side, inputs [{name, dtype, shape}], outputs [{name, shape, values}]: float32 in base64, where they were
              asked for
     pairs    candidate_ns, baseline_ns, candidate_cpu_ns, baseline_cpu_ns, candidate_first [bool, ...],
-             candidate_voluntary_switches, baseline_voluntary_switches, candidate_loaded_first, warmup_runs, involuntary_switches, elapsed_s, clock_s (the same by the clock of
+             candidate_loaded_first, warmup_runs, involuntary_switches, candidate_voluntary_switches,
+             baseline_voluntary_switches, elapsed_s, clock_s (the same by the clock of
              the day)
 
 Times are wall clock unless the name says "cpu". What cannot be read is null.
