@@ -102,10 +102,14 @@ class _Values:
             if name in self.constants:
                 return name
             node = self.producers.get(name)
-            if node is None or node.op_type not in _SAME_WEIGHTS or not node.input:
+            if node is None or not node.input or not (node.op_type in _SAME_WEIGHTS or self.is_scaled(node)):
                 return None
             name = node.input[0]
         return None
+
+    def is_scaled(self, node: Any) -> bool:
+        """Whether a node multiplies by a constant: stored integers by their scale, where the rest is stored, too."""
+        return node.op_type == "Mul" and len(node.input) == 2 and node.input[1] in self.constants
 
     def activation_type(self, name: str) -> str:
         """The type in which an activation is computed: that of the integers where it comes from some."""
@@ -255,7 +259,8 @@ def _parameters(graph: Any, values: _Values, quantised: set[str]) -> int:
     counted: dict[str, int] = {}
     for inner in all_graphs(graph):
         for node in inner.node:
-            for position, name in enumerate(node.input[:1] if node.op_type in _SETTINGS else node.input):
+            is_scale = values.is_scaled(node) and values.weights(node.input[0]) is not None
+            for position, name in enumerate(node.input[:1] if is_scale or node.op_type in _SETTINGS else node.input):
                 # A quantised bias: behind a DequantizeLinear, or third of an operator on integers.
                 is_bias = node.op_type == "DequantizeLinear" or (
                     position == 2 and not quantised.isdisjoint(node.output)

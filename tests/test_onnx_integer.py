@@ -322,3 +322,50 @@ def test_the_file_says_that_it_takes_bytes(network, images, tmp_path):
     metadata = {entry.key: entry.value for entry in onnx.load(str(made.path)).metadata_props}
     assert metadata["input"] == "RGB image in [0, 255], its bytes as they are"
     assert (made.inputs[0].scale, made.inputs[0].zero_point) == (1 / 128, 127)
+
+
+@pytest.mark.parametrize(("made_for", "runs"), [("arm", False), ("x86-vnni", False), ("x86-avx2", True)])
+def test_integer_kernels_that_cut_sums_off_judge_only_files_made_for_them(
+    made_for, runs, quantised, images, monkeypatch, tmp_path
+):
+    open_session, ran = integers._session, []
+
+    class Watched:
+        def __init__(self, session: object) -> None:
+            self.get_inputs, self.get_modelmeta, self.session = session.get_inputs, session.get_modelmeta, session
+
+        def run(self, *arguments: object) -> object:
+            ran.append(arguments)
+            return self.session.run(*arguments)
+
+    def watched(path: Path, runtime: object, optimised: Path | None) -> object:
+        session = open_session(path, runtime, optimised)
+        return session if optimised is None else Watched(session)
+
+    monkeypatch.setattr(integers, "_session", watched)
+    monkeypatch.setattr(integers, "this_machine", lambda: MACHINES["x86-avx2"])
+    path = tmp_path / "block.onnx"
+    ONNX.write(quantised.graph, path, precision="int8", metadata={"machine": made_for})
+    outputs, defects = ONNXRUNTIME.check(path, [images.held_out])
+    (expected,) = Executor(quantised.graph).run([torch.from_numpy(images.held_out)])
+    assert not defects
+    assert bool(ran) == runs
+    assert parity.sqnr_db([expected.numpy()], outputs) > 30
+
+
+def test_kernels_that_compute_something_else_are_a_defect(quantised, images, monkeypatch, tmp_path):
+    monkeypatch.setattr(integers, "_AGREEMENT_DB", parity.EQUAL_DB + 1)
+    _, (defect,) = ONNXRUNTIME.check(written(quantised, tmp_path / "block.onnx", unsigned=True), [images.held_out])
+    assert "onnxruntime's integer kernels and the same arithmetic in float differ" in defect
+
+
+def test_stored_integers_are_read_as_such_in_both_formats(images, tmp_path):
+    torch.manual_seed(0)
+    network = network_of(nn.Sequential(nn.Conv2d(3, 128, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 40)))
+    made = quantize(network, "int8-weights", images).graph
+    for converter in (ONNX, TFLITE):
+        path = tmp_path / f"weights.{converter.name}"
+        converter.write(made, path, precision="int8-weights", metadata={})
+        summary = converter.inspect(path)
+        assert summary.precision == "dynamic"
+        assert summary.parameters == network.graph.stored_elements
