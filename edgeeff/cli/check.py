@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgeeff.compare import Check
     from edgeeff.gate.baseline import Match
     from edgeeff.gate.cases import Sides
-    from edgeeff.gate.session import AloneDone, GatePolicy, PairDone
+    from edgeeff.gate.session import AloneDone, GateCase, GatePolicy, PairDone
     from edgeeff.gate.several import Build
     from edgeeff.protocols import Device
 
@@ -33,7 +33,8 @@ ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 
 @click.command("check", short_help="Say whether a file became slower than its baseline.")
 @click.argument("candidates", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--against", required=True, help="A file, manifest, folder, git ref (git:REF) or stored run (run:ID).")
+@click.option("--against", help="A file, manifest, folder, git ref (git:REF) or stored run (run:ID).")
+@click.option("--history", is_flag=True, help="No baseline: compare with earlier runs, by way of a reference model.")
 @click.option(
     "--max-slowdown",
     type=Share(),
@@ -87,6 +88,9 @@ def check(
     from edgeeff.compare import worst
     from edgeeff.targets import resolve
 
+    if (options["against"] is None) != options["history"]:
+        cure = "a stored latency is never a baseline; --history compares by way of a reference model"
+        raise UsageError("say what to compare with: either --against or --history", cure)
     if not 0 < options["seconds"] < float("inf"):
         raise UsageError(f"--seconds must be finite and above 0, not {options['seconds']:g}", "the default is 180")
     stopped: EdgeeffError | KeyboardInterrupt | None = None
@@ -94,7 +98,7 @@ def check(
     with tempfile.TemporaryDirectory(prefix="edgeeff-check-") as scratch:
         matches = _matches(candidates, options, Path(scratch))
         with registry.transport(target.connected.transport).open(target) as device:
-            checks, stopped = _run(matches, device, options)
+            checks, stopped = _run(matches, device, options, Path(scratch))
     _show(checks, as_json)
     reports.write(checks)
     if stopped is not None:
@@ -105,22 +109,24 @@ def check(
     click.get_current_context().exit(code)
 
 
-def _matches(candidates: Sequence[Path], options: dict[str, Any], scratch: Path) -> list[Match]:
+def _matches(candidates: Sequence[Path], options: dict[str, Any], scratch: Path) -> list[Match] | list[Path]:
+    """Candidates with their baselines; alone where they are compared with their history."""
     from edgeeff.gate import baseline
 
+    if options["history"]:
+        return baseline.candidates(candidates)
     return baseline.resolve(options["against"], baseline.candidates(candidates), options["results"], scratch)
 
 
 def _run(
-    matches: Sequence[Match], device: Device, options: dict[str, Any]
+    matches: list[Match] | list[Path], device: Device, options: dict[str, Any], scratch: Path
 ) -> tuple[list[Check], EdgeeffError | KeyboardInterrupt | None]:
     """The verdicts, and what stopped the measurement before its end: then none of them is a pass."""
-    from edgeeff.gate.cases import gate_cases
     from edgeeff.gate.several import Build
 
     wanted, sides = _wanted(options), _sides(options)
     policy = _policy(options, sides)
-    cases = gate_cases(matches, device, wanted, sides)
+    cases = _cases(matches, device, wanted, sides, options, scratch)
     build = Build(cases, device, policy, random.Random(wanted.seed), on_wait=say)
     say(f"comparing {_count(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
     try:
@@ -131,6 +137,26 @@ def _run(
     except EdgeeffError as error:
         return build.checks(lost=error.message), error
     return build.checks(), None
+
+
+def _cases(
+    matches: list[Match] | list[Path],
+    device: Device,
+    wanted: Wanted,
+    sides: Sides,
+    options: dict[str, Any],
+    scratch: Path,
+) -> list[GateCase]:
+    from edgeeff import store
+    from edgeeff.gate.cases import gate_cases, history_cases
+
+    paired = [match for match in matches if not isinstance(match, Path)]
+    if paired:
+        return gate_cases(paired, device, wanted, sides)
+    places = dict.fromkeys((*options["results"], options["out"]))
+    stored = [found for place in places if place.exists() for found in store.read_comparisons(place)]
+    paths = [path for path in matches if isinstance(path, Path)]
+    return history_cases(paths, device, wanted, options["runtime"], stored, scratch)
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:

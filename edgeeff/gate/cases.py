@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeeff.cases import Wanted, build_cases
+from edgeeff.compare import Comparison
 from edgeeff.errors import UsageError
-from edgeeff.gate.baseline import Match
+from edgeeff.gate.baseline import Match, label
+from edgeeff.gate.past import latest
+from edgeeff.gate.reference import write_reference
 from edgeeff.gate.session import GateCase
 from edgeeff.launch import Case
 from edgeeff.protocols import Device
@@ -61,6 +64,34 @@ def _cases(matches: Sequence[Match], device: Device, wanted: Wanted, sides: Side
         baseline = replace(baseline, measurement=measured)
         name = _name(match.name, candidate.measurement.runtime, measured.runtime)
         yield GateCase(f"{wanted.session}-{number}", name, candidate, baseline, candidate_python, baseline_python)
+
+
+def history_cases(
+    candidates: Sequence[Path],
+    device: Device,
+    wanted: Wanted,
+    runtime: str | None,
+    stored: Sequence[Comparison],
+    folder: Path,
+) -> list[GateCase]:
+    """Candidates against the reference model, to be compared with earlier runs of theirs.
+
+    Args:
+        stored: what earlier runs left.
+        folder: where the reference model is written.
+
+    Raises:
+        UsageError: a file is foreign, or the runtime does not run it there.
+    """
+    cases = []
+    for number, path in enumerate(candidates):
+        candidate = _case(path, device, wanted, runtime, f"{number}-candidate")
+        reference = write_reference(folder, candidate.measurement.format)
+        fixed = replace(wanted, shapes={})
+        baseline = _case(reference, device, fixed, candidate.measurement.runtime, f"{number}-reference")
+        past = latest(candidate.measurement, baseline.measurement.sha256, stored)
+        cases.append(GateCase(f"{wanted.session}-{number}", label(path), candidate, baseline, past=past))
+    return cases
 
 
 def _name(name: str, runtime: str, against: str) -> str:

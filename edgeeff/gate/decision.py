@@ -90,7 +90,7 @@ def decide(log_ratios: Sequence[float], plan: Plan, *, spent: bool = False) -> D
     if min(log_ratios) == max(log_ratios):
         reason = "all launches gave the same ratio to the last digit: the clock is too coarse for this model"
         return Decision(Verdict.INCONCLUSIVE, shown, count, reason=reason)
-    verdict = _verdict(strict, plan)
+    verdict = verdict_of(strict, plan)
     if verdict is not None:
         return Decision(verdict, shown, count)
     needed = launches_needed(strict, count, plan)
@@ -100,7 +100,8 @@ def decide(log_ratios: Sequence[float], plan: Plan, *, spent: bool = False) -> D
     return Decision(Verdict.INCONCLUSIVE, shown, count, needed=needed, reason=reason)
 
 
-def _verdict(found: Estimate, plan: Plan) -> Verdict | None:
+def verdict_of(found: Estimate, plan: Plan) -> Verdict | None:
+    """What a strict interval says; None where it says nothing yet."""
     if found.low > math.log1p(plan.regression):
         return Verdict.REGRESSED
     if found.high < -math.log1p(plan.regression):

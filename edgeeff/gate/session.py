@@ -18,6 +18,7 @@ from edgeeff.gate.agreement import disagreements
 from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
 from edgeeff.gate.decision import Decision, Plan, decide
 from edgeeff.gate.figures import Limits
+from edgeeff.gate.past import Past, decide_shift
 from edgeeff.launch import Case, Pushed, push, run_command, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.stats import succeeded
@@ -41,6 +42,7 @@ class GateCase:
 
     Args:
         candidate_python, baseline_python: the interpreter of a side, where it has one of its own.
+        past: the baseline is the reference model, and the candidate is compared with an earlier run against it.
     """
 
     id: str
@@ -49,6 +51,7 @@ class GateCase:
     baseline: Case
     candidate_python: tuple[str, ...] = ()
     baseline_python: tuple[str, ...] = ()
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,14 @@ class CheckRun:
     def _refuse_differences(self) -> None:
         for side, measurement in self.sides.items():
             self._refuse(*unfit(measurement, side))
-        self._refuse(*differences(self.candidate, self.baseline, self.policy.allowed))
+        self._refuse_unlike()
+
+    def _refuse_unlike(self) -> None:
+        """Either side against the other; with a past, now against then: the reference may differ as it likes."""
+        if self.case.past is None:
+            self._refuse(*differences(self.candidate, self.baseline, self.policy.allowed))
+        elif self.case.past.comparison is not None and self.candidate.launches:
+            self._refuse(*differences(self.candidate, self.case.past.comparison.candidate, self.policy.allowed))
 
     def _refuse(self, *reasons: str) -> None:
         self.refusals.extend(reason for reason in reasons if reason not in self.refusals)
@@ -165,7 +175,7 @@ class CheckRun:
         states = [state for launch in launches for state in (launch.state_before, launch.state_after)]
         self._refuse(*too_hot(states), *changes(states))
         if not self.refusals:
-            self._refuse(*differences(self.candidate, self.baseline, self.policy.allowed))
+            self._refuse_unlike()
 
     def _one_alone(self, case: Case, pushed: Pushed, index: int) -> Launch:
         before, problem = self._gate.open()
@@ -185,7 +195,7 @@ class CheckRun:
         if not isinstance(baseline.runner, PairingRunner):
             runner = None
         self.interleaved = runner is not None
-        self.decision = decide((), self.policy.plan)
+        self.decision = self.decide(spent=False)
         while self.decision.verdict is None and self.gave_up is None and not self.refusals:
             began = self._clock()
             if runner is not None:
@@ -209,10 +219,21 @@ class CheckRun:
         ratios = self.comparison.log_ratios
         due = self.decision is None or len(ratios) >= self.decision.launches + self.decision.next
         if due or spent:
-            self.decision = decide(ratios, self.policy.plan, spent=spent)
+            self.decision = self.decide(spent=spent)
             if len(states) >= self.policy.plan.first:
                 self._refuse(*throttled(states))
         self.elapsed_s = self._clock()
+
+    def decide(self, *, spent: bool) -> Decision:
+        """Where the launches so far stand."""
+        past, comparison = self.case.past, self.comparison
+        if past is None:
+            return decide(comparison.log_ratios, self.policy.plan, spent=spent)
+        if past.comparison is None:
+            return decide_shift(comparison.log_ratios, (), self.policy.plan, spent=spent)
+        clock = "cpu" if comparison.clock == past.comparison.clock == "cpu" else "wall"
+        then = past.comparison.ratios_by(clock)
+        return decide_shift(comparison.ratios_by(clock), then, self.policy.plan, spent=spent)
 
     def _clock(self) -> float:
         """Time since the check began, without what it waited for the device to cool."""
@@ -252,7 +273,7 @@ class CheckRun:
         )
 
     def _compare_answers(self, result: PairResult) -> None:
-        if result.candidate is not None and result.baseline is not None:
+        if self.case.past is None and result.candidate is not None and result.baseline is not None:
             precisions = self.candidate.precision, self.baseline.precision
             self._refuse(*disagreements(result.candidate, result.baseline, precisions, self.policy.allowed))
 

@@ -79,7 +79,7 @@ class Build:
         """
         for run in self._runs:
             yield from run.run()
-        if len(self._runs) > 1:
+        if len(self._runs) > 1 and all(run.case.past is None for run in self._runs):
             self._confirming = [i for i, run in enumerate(self._runs) if _regressed(run)]
         for index in self._confirming:
             yield from self._fresh[index].run()

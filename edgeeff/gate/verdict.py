@@ -21,12 +21,14 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         lost: why the device is gone, where it is.
     """
     latency, decision = _latency(run, interrupted=interrupted, lost=lost)
-    found = figures(run.candidate, run.baseline, run.policy.limits)
+    past = run.case.past
+    before = run.baseline if past is None else past.comparison.candidate if past.comparison is not None else None
+    found = figures(run.candidate, before, run.policy.limits) if before is not None else ()
     others = list(failures(found, run.candidate, run.policy.limits)) if run.candidate.launches else []
     reasons = [(verdict, reason) for verdict, reason in [*latency, *others] if reason]
     verdict = min((verdict for verdict, _ in [*latency, *others]), key=GRAVITY.index)
     interval = decision.interval if decision is not None and verdict is not Verdict.REFUSED else None
-    candidate, baseline = run.candidate, run.baseline
+    candidate, baseline = run.candidate, before or run.baseline
     return Check(
         run.case.name,
         verdict,
@@ -64,7 +66,7 @@ def _latency(
     decision = run.decision
     if decision is None or decision.verdict is None:
         ratios = run.comparison.log_ratios
-        decision = decide(ratios, run.policy.plan, spent=True)
+        decision = run.decide(spent=True)
         stopped = lost or run.gave_up or ("interrupted" if interrupted else "it did not come to an end")
         return [(Verdict.INCONCLUSIVE, f"{stopped}, after {len(ratios)} launches")], decision
     verdict, reason = decision.verdict, decision.reason
@@ -91,7 +93,7 @@ def _doubts(run: CheckRun) -> Iterator[str]:
 
 def _by_the_wall(run: CheckRun) -> Iterator[str]:
     """What is on the CPU for as long as before must not take longer for another reason."""
-    if run.comparison.clock == "cpu":
+    if run.comparison.clock == "cpu" and run.case.past is None:
         wall = decide(run.comparison.ratios_by("wall"), run.policy.plan, spent=True)
         if wall.verdict is Verdict.REGRESSED and wall.interval is not None:
             yield f"by the wall clock it is {math.expm1(wall.interval.value) * 100:+.1f} % slower"
