@@ -67,7 +67,7 @@ def _elsewhere(machine: Machine) -> str:
         return "simulated in float, since sums are cut off in the integer kernels here"
     if machine.pairs_saturate:
         return "no pair of its weights can be cut off, so both compute the same integers"
-    return "in the integer kernels of this machine, which may round the last bit in another way"
+    return "in this machine's integer kernels, whose outputs were the same bit for bit where both were compared"
 
 
 def once(quantize: Quantizer) -> Quantizer:

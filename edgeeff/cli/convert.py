@@ -72,7 +72,7 @@ class Shape(click.ParamType[tuple[int, ...]]):
     "--for",
     "machine",
     metavar="MACHINE",
-    help="Whose kernels ONNX int8 is made for: host (the default), arm, x86-avx2, x86-vnni.",
+    help="Whose kernels ONNX integers are made for: host (the default), arm, x86-avx2, x86-vnni.",
 )
 @click.option("--io", metavar="TYPE", help="What an int8 file takes and gives: float (the default), int8, uint8.")
 @click.option(
