@@ -8,8 +8,8 @@ LiteRT's kernels sum in 32 bits everywhere, so a .tflite file serves every machi
   column and input channel; depthwise convolutions are not among them.
 - x86 with VNNI sums in 32 bits, and its convolutions take uint8 values.
 - ARM's take int8 values and int8 weights. Without dot product instructions they sum pairs in 16 bits as well, and
-  128 * 127 twice fits these. On an emulated 64-bit ARM without them, onnxruntime 1.32 fused all of Lite0 and B0 and gave
-  the outputs of the same networks for x86-vnni on x86, bit for bit.
+  128 * 127 twice fits these. Where onnxruntime 1.32 found no such instructions (a 64-bit ARM emulated by qemu 10), it
+  fused all of Lite0 and B0 and gave, bit for bit, the outputs that the files for x86-vnni give on x86.
 """
 
 from __future__ import annotations
