@@ -78,7 +78,8 @@ def test_only_the_command_line_prints_and_nothing_runs_a_shell(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["variants"], ["convert", "--help"], ["bench", "--help"], ["evaluate", "--help"]]
+    "arguments",
+    [["--help"], ["variants"], ["convert", "--help"], ["bench", "--help"], ["check", "--help"], ["evaluate", "--help"]],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "edgeeff", *arguments]

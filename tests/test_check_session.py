@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgeeff import registry
 from edgeeff.compare import Check, Verdict
 from edgeeff.conditions import Gate
 from edgeeff.devices.host import HostDevice
@@ -19,7 +21,9 @@ from edgeeff.gate.figures import Limits
 from edgeeff.gate.session import CheckRun, GateCase, GatePolicy, PairDone
 from edgeeff.gate.several import Build
 from edgeeff.gate.verdict import check_of
+from edgeeff.graph import Graph, Node
 from edgeeff.launch import Case
+from edgeeff.ops import Conv2d, Mean
 from edgeeff.pair_records import PairRecordRunner
 from edgeeff.protocols import Device
 from edgeeff.records import RecordRunner
@@ -378,6 +382,42 @@ def test_runners_of_one_model_are_paired_by_process_and_say_so(cases: Callable[.
     assert check.coarse and check.launches == 10 and check.verdict is Verdict.INCONCLUSIVE
     assert "paired by process and not by call" in check.reasons[-1]
     assert check.ratio == pytest.approx(1.1)
+
+
+def test_where_the_runner_gives_no_outputs_the_files_are_run_here(
+    cases: Callable[..., GateCase], tmp_path: Path
+) -> None:
+    """The script only times; the two real files of different networks are told apart all the same."""
+    small_tflite, negated = (convolution(tmp_path / f"{weight}.tflite", weight) for weight in (1.0, -1.0))
+    case = cases(pairs=False)
+    unreadable = run(case, policy=GatePolicy(seconds=1e-9))
+    assert any("were not compared" in reason for reason in unreadable.reasons)
+    sides = {}
+    for name, path in (("candidate", small_tflite), ("baseline", negated)):
+        runner = replace(getattr(case, name).runner, script=case.candidate.runner.script.with_name("timer.py"))
+        runner.script.write_text(TIMER)
+        sides[name] = replace(getattr(case, name), path=path, runner=runner)
+    other = run(replace(case, **sides), policy=GatePolicy(seconds=1e-9))
+    assert other.verdict is Verdict.REFUSED and other.reasons[0].startswith("outputs disagree")
+    same = run(
+        replace(case, candidate=sides["candidate"], baseline=sides["candidate"]), policy=GatePolicy(seconds=1e-9)
+    )
+    assert same.verdict is Verdict.INCONCLUSIVE and not any("compared" in reason for reason in same.reasons)
+
+
+def convolution(path: Path, weight: float) -> Path:
+    conv = Conv2d(np.full((2, 3, 1, 1), weight, np.float32), np.zeros(2, np.float32), (1, 1), (0, 0, 0, 0))
+    nodes = (Node("conv", conv, ("x",)), Node("mean", Mean((2, 3), False), ("conv",)))
+    graph = Graph("net", {"x": (1, 3, 4, 4)}, nodes, ("mean",))
+    registry.converter("tflite").write(graph, path, precision="fp32", metadata={})
+    return path
+
+
+TIMER = """
+import json
+print(json.dumps({"record": "loaded"}))
+print(json.dumps({"record": "samples", "samples_ns": [1000000, 1000001, 1000002]}))
+"""
 
 
 def test_an_interrupted_check_is_inconclusive_and_keeps_its_launches(cases: Callable[..., GateCase]) -> None:

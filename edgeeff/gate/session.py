@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from edgeeff.commands import LaunchPolicy, PairPolicy, PairRequest, PairSide
 from edgeeff.compare import Comparison, Pair, PairResult
 from edgeeff.conditions import Gate
+from edgeeff.errors import EdgeeffError
 from edgeeff.gate.agreement import disagreements
+from edgeeff.gate.answers import answer
 from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
 from edgeeff.gate.decision import Decision, Plan, decide
 from edgeeff.gate.figures import Limits
@@ -105,6 +107,7 @@ class CheckRun:
         self.refusals: list[str] = []
         self.decision: Decision | None = None
         self.gave_up: str | None = None
+        self.remarks: list[str] = []
         self.elapsed_s = 0.0
         self.interleaved = True
         self._device = device
@@ -196,6 +199,8 @@ class CheckRun:
             runner = None
         self.interleaved = runner is not None
         self.decision = self.decide(spent=False)
+        if runner is None:
+            self._compare_here()
         while self.decision.verdict is None and self.gave_up is None and not self.refusals:
             began = self._clock()
             if runner is not None:
@@ -271,6 +276,18 @@ class CheckRun:
             self.policy.pair,
             context.cpus,
         )
+
+    def _compare_here(self) -> None:
+        """The device's runner gives no outputs: the format's own runtime, on this machine, gives them."""
+        try:
+            ours, theirs = (
+                answer(case.path, case.measurement.format, case.measurement.seed)
+                for case in (self.case.candidate, self.case.baseline)
+            )
+        except EdgeeffError as error:
+            self.remarks.append(f"the outputs of the two were not compared: {error.message}")
+            return
+        self._compare_answers(PairResult(_failed(0, ""), ours, theirs))
 
     def _compare_answers(self, result: PairResult) -> None:
         if self.case.past is None and result.candidate is not None and result.baseline is not None:

@@ -109,6 +109,7 @@ def _outlook(run: CheckRun, decision: Decision) -> str:
 
 
 def _remarks(run: CheckRun) -> Iterator[tuple[Verdict, str]]:
+    yield from ((Verdict.PASSED, remark) for remark in run.remarks)
     if not run.interleaved and run.pairs:
         yield (
             Verdict.PASSED,
