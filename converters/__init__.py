@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
     from edgeeff.graph import Graph
+    from edgeeff.integer_options import IntegerOptions
     from edgeeff.protocols import Array
 
     from ._trace import Trace
@@ -42,7 +43,7 @@ def on_held_out(network: Network, calibration: Calibration) -> Network:
     """The network with what it computes of the held-out images as what its files are proven on."""
     from dataclasses import replace
 
-    from ._quantize import outputs
+    from ._execute import outputs
 
     images = calibration.held_out
     label = f"{len(images)} held-out images of {calibration.source}"
@@ -69,45 +70,44 @@ def quantize_for_timing(graph: Graph, image: Array) -> Graph:
 
 
 def quantize(
-    network: Network, precision: str, calibration: Calibration | None, min_sqnr_db: float | None = None
+    network: Network, precision: str, calibration: Calibration | None, options: IntegerOptions | None = None
 ) -> Network:
     """The network with its graph quantised, and the held-out images as what its files are proven on.
 
     Args:
         precision: "int8-weights", "dynamic" or "int8".
         calibration: images; all but "int8" can do without.
-        min_sqnr_db: of "int8"; ops stay in float until it is reached on held-out images.
+        options: limits, techniques; none and all where they are not given.
 
     Raises:
         UsageError: "int8" without images.
+        ConversionError: the limits of "int8" are out of reach.
     """
     from dataclasses import replace
 
     from edgeeff.errors import UsageError
+    from edgeeff.integer_options import IntegerOptions
     from edgeeff.quantization import image_scale
 
-    from ._quantize import quantize_integers, quantize_weights
+    from ._to_int8 import integers, weights_to_int8
 
-    pairs_saturate = network.machine is not None and network.machine.pairs_saturate
-    if calibration is None:
-        if precision == "int8":
-            raise UsageError(
-                "--precision int8 needs --calibration DIR, a folder of photos",
-                "--precision int8-weights and dynamic need none",
-            )
-        found = quantize_weights(network.graph, pairs_saturate=pairs_saturate)
-        return replace(network, graph=found.graph, notes=(*network.notes, *found.notes))
-    images, held_out = calibration.images, calibration.held_out
-    if precision == "int8":
-        image = None if network.normalisation is None else image_scale(network.normalisation)
-        found = quantize_integers(network.graph, images, held_out, min_sqnr_db, pairs_saturate, image)
+    options = options or IntegerOptions()
+    images, held_out = (None, None) if calibration is None else (calibration.images, calibration.held_out)
+    if precision != "int8":
+        pairs_saturate = network.machine is not None and network.machine.pairs_saturate
+        found = weights_to_int8(network.graph, images, held_out, options, pairs_saturate)
+    elif images is None or held_out is None:
+        raise UsageError(
+            "--precision int8 needs --calibration DIR, a folder of photos, or --calibration none",
+            "--precision int8-weights and dynamic need none",
+        )
     else:
-        found = quantize_weights(network.graph, images, held_out, pairs_saturate)
-    return replace(
-        network,
-        graph=found.graph,
-        inputs=(held_out,),
-        outputs=found.held_out,
-        inputs_label=f"{len(held_out)} held-out images of {calibration.source}",
-        notes=(*network.notes, *found.notes),
+        image = None if network.normalisation is None else image_scale(network.normalisation)
+        found = integers(network.graph, images, held_out, options, machine=network.machine, image=image)
+    made = replace(
+        network, graph=found.graph, notes=(*network.notes, *found.notes), explanation=found.explanation or None
     )
+    if calibration is None or held_out is None:
+        return made
+    label = f"{len(held_out)} held-out images of {calibration.source}"
+    return replace(made, inputs=(held_out,), outputs=found.held_out, inputs_label=label)

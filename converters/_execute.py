@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 
@@ -30,6 +31,8 @@ from edgeeff.ops import (
     Unary,
 )
 from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
+
+_BATCH = 8
 
 Watch = Callable[[Node, Tensor], None]
 
@@ -125,6 +128,13 @@ class Executor:
         if isinstance(node.op, Dense):
             return F.linear(inputs[0], *self.weights[node.name])
         return _plain(node.op, inputs)
+
+
+def outputs(graph: Graph, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """The outputs of a graph with one input for any number of images, a few at a time."""
+    executor = Executor(graph)
+    parts = [executor.run([torch.from_numpy(images[i : i + _BATCH])]) for i in range(0, len(images), _BATCH)]
+    return [np.concatenate([part[i].numpy() for part in parts]) for i in range(len(graph.outputs))]
 
 
 def _conv2d(op: Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,96 +1,124 @@
-"""Which ops stay in float, so that the rest can be int8 at the accuracy asked for.
+"""Which ops stay in float, so that the rest can be int8 at the accuracy asked for, at the least cost in time.
 
-Greedy, one value after the other, each choice measured on images: a list of sensitivities taken once is fragile,
-since what one op spoils depends on the others. A value is exact when the node that makes it and all that read it
-compute in float, so these go together.
+A value is exact when the node that makes it and all that read it compute in float, so these go together. Values are
+added in the order of estimated noise for modelled time, a few at once, until the network as a whole, measured, is close
+enough; then those that it does as well without go back. A list of sensitivities alone is fragile, since what one op
+spoils depends on the others: here it only orders what is measured.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edgeeff.graph import Graph
 
-_CANDIDATES = 2
-"""So many of the values with the most estimated noise, and as many of those with the most for their cost, are
-measured in each step."""
+_BATCH_SHARE = 0.3
+"""Of the noise that is left by estimate, so much is taken away between two measurements."""
 
-_GAIN_DB = 0.2
-"""What a choice must gain; otherwise others are measured first, until there are `_PATIENCE` of them."""
+_RETURNED = 8
+"""So many of the values are tried in int8 again, the costliest first."""
 
-_PATIENCE = 10
+_SPARED_SHARE = 0.25
+"""A value that makes more of the noise that is left than this is not tried again."""
 
-_ELEMENT_COST = 8
-"""What reading and converting an element is taken to cost, in multiply-adds: a guess, not measured on a device."""
+Nodes = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A value that was left in float: the nodes that this took, and the SQNR with it, in dB."""
+class Choice:
+    """Values that are left exact, the nodes in float that this takes, and the SQNR with them, in dB."""
 
-    value: str
-    alone_db: float
-    nodes: frozenset[str]
+    values: tuple[str, ...]
+    nodes: Nodes
     sqnr_db: float
 
 
-def leave_in_float(
-    graph: Graph,
-    integer: frozenset[str],
-    noise: Mapping[str, float],
-    measure: Callable[[frozenset[str]], float],
-) -> Iterator[Step]:
-    """Yields one choice after the other, as long as there is one; the caller stops when it has enough.
+class Selection:
+    """The values of a graph, and what each costs and spoils.
 
     Args:
+        graph: the network.
         integer: the nodes that can be integer.
-        noise: of each value, see `_sensitivity.noise_shares`.
+        noise: of each value, its share of the outputs' power.
+        cost: nodes in float -> seconds that this takes longer than all in int8.
         measure: nodes in float -> SQNR in dB.
     """
-    around = _around(graph, integer)
-    chosen: frozenset[str] = frozenset()
-    reached = -math.inf
-    measured: dict[str, float] = {}
-    while True:
-        left = {
-            value: nodes - chosen for value, nodes in around.items() if nodes - chosen and noise.get(value, 0.0) > 0
+
+    def __init__(
+        self,
+        graph: Graph,
+        integer: Nodes,
+        noise: Mapping[str, float],
+        cost: Callable[[Nodes], float],
+        measure: Callable[[Nodes], float],
+    ) -> None:
+        self.around = {
+            value: frozenset({value, *(node.name for node in readers)} & integer)
+            for value, readers in graph.uses().items()
         }
-        fresh = [value for value in left if value not in measured]
-        if not left:
-            return
-        for value in _candidates(graph, left, fresh, noise):
-            measured[value] = measure(chosen | around[value])
-        best = max(measured, key=lambda value: measured[value])
-        patient = fresh and len(measured) < _PATIENCE
-        if measured[best] < reached + _GAIN_DB and patient:
-            continue
-        chosen, reached = chosen | around[best], measured[best]
-        measured = {}
-        yield Step(best, -10 * math.log10(noise[best]), chosen, reached)
+        self.noise = {value: noise.get(value, 0.0) for value, nodes in self.around.items() if nodes}
+        self.cost = cost
+        self.measure = measure
+
+    def grow(self) -> Iterator[Choice]:
+        """More and more in float; the caller stops when it has enough."""
+        chosen: list[str] = []
+        while self._left(chosen):
+            wanted = _BATCH_SHARE * sum(self.noise[value] for value in self._left(chosen))
+            taken = 0.0
+            while taken < wanted or not taken:
+                value = self._worthiest(chosen)
+                if value is None:
+                    break
+                before = self._left(chosen)
+                chosen.append(value)
+                taken += sum(self.noise[name] for name in set(before) - set(self._left(chosen)))
+            if not taken:
+                return
+            yield self._choice(chosen)
+
+    def shrink(self, choice: Choice, enough: Callable[[Choice], bool]) -> Choice:
+        """The choice less what is not needed for enough."""
+        left = sum(self.noise[value] for value in self._left(choice.values))
+        spared = [value for value in choice.values if self.noise[value] < _SPARED_SHARE * left]
+        costs = {
+            value: self.cost(choice.nodes) - self.cost(self._nodes(set(choice.values) - {value})) for value in spared
+        }
+        for value in sorted(spared, key=lambda value: -costs[value])[:_RETURNED]:
+            fewer = [name for name in choice.values if name != value]
+            if self._nodes(fewer) == choice.nodes:
+                choice = Choice(tuple(fewer), choice.nodes, choice.sqnr_db)
+                continue
+            smaller = self._choice(fewer)
+            if enough(smaller):
+                choice = smaller
+        return choice
+
+    def _nodes(self, values: Iterable[str]) -> Nodes:
+        return frozenset().union(*(self.around[value] for value in values))
+
+    def _choice(self, values: Iterable[str]) -> Choice:
+        nodes = self._nodes(values)
+        return Choice(tuple(values), nodes, self.measure(nodes))
+
+    def _left(self, chosen: Iterable[str]) -> list[str]:
+        """The values that are still rounded and make noise."""
+        nodes = self._nodes(chosen)
+        return [value for value, noise in self.noise.items() if noise > 0 and not self.around[value] <= nodes]
+
+    def _worthiest(self, chosen: Iterable[str]) -> str | None:
+        """The value that takes away the most noise for the time that it costs."""
+        nodes = self._nodes(chosen)
+        spent = self.cost(nodes)
+        left = self._left(chosen)
+
+        def worth(value: str) -> float:
+            together = nodes | self.around[value]
+            gained = sum(self.noise[name] for name in left if self.around[name] <= together)
+            return gained / max(self.cost(together) - spent, _LEAST_COST_S)
+
+        return max(left, key=worth, default=None)
 
 
-def _candidates(
-    graph: Graph, left: Mapping[str, frozenset[str]], fresh: Iterable[str], noise: Mapping[str, float]
-) -> list[str]:
-    """The values to measure next, among those that were not measured since the last choice."""
-    loudest = sorted(fresh, key=lambda value: -noise[value])
-    worthiest = sorted(fresh, key=lambda value: -noise[value] / _cost(graph, left[value]))
-    return list(dict.fromkeys(loudest[:_CANDIDATES] + worthiest[:_CANDIDATES]))
-
-
-def _around(graph: Graph, integer: frozenset[str]) -> dict[str, frozenset[str]]:
-    """For each value, the integer nodes that make or read it."""
-    return {
-        value: frozenset({value, *(node.name for node in readers)} & integer) for value, readers in graph.uses().items()
-    }
-
-
-def _cost(graph: Graph, nodes: frozenset[str]) -> float:
-    """What computing the nodes in float costs more than in int8, in multiply-adds."""
-    cost = 0.0
-    for node in graph.nodes:
-        if node.name in nodes:
-            cost += graph.node_macs(node) + _ELEMENT_COST * math.prod(graph.shapes[node.name])
-    return math.sqrt(cost)
+_LEAST_COST_S = 1e-7

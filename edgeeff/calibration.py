@@ -25,7 +25,7 @@ LEAST_IMAGES = 8
 MOST_IMAGES = 86
 """64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
 
-_HELD_OUT_EACH = 4
+_RUN = 8
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
@@ -41,7 +41,7 @@ class Calibration:
 def load(folder: Path, resolution: int, normalisation: Normalisation) -> Calibration:
     """Reads the images of a folder and of its folders (class folders, say); of many, an even selection.
 
-    Every fourth image, in the order of the names, is held out.
+    A quarter is held out, see `held_out_of`.
 
     Raises:
         UsageError: there is no such folder, too few images are in it, or one of them cannot be decoded.
@@ -53,8 +53,20 @@ def load(folder: Path, resolution: int, normalisation: Normalisation) -> Calibra
             "some 80 photos of what the network will see serve best",
         )
     images = np.stack([preprocess(path, resolution, normalisation) for path in paths])
-    held_out = np.arange(len(images)) % _HELD_OUT_EACH == _HELD_OUT_EACH - 1
+    held_out = held_out_of(len(images))
     return Calibration(images[~held_out], images[held_out], f"{folder.name}")
+
+
+def held_out_of(count: int) -> NDArray[np.bool_]:
+    """Which of images in the order of their names are held out: of each run of eight or so, the last quarter.
+
+    Neighbours are often crops or frames of one scene. In runs, few of them come to stand on both sides.
+    """
+    runs = np.array_split(np.arange(count), max(1, count // _RUN))
+    held_out = np.zeros(count, np.bool_)
+    for run in runs:
+        held_out[run[len(run) - len(run) // 4 :]] = True
+    return held_out
 
 
 def preprocess(path: Path, resolution: int, normalisation: Normalisation) -> NDArray[np.float32]:

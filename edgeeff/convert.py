@@ -58,6 +58,8 @@ class Network:
     machine: Machine | None = None
     """Whose kernels its integers are made for; None where they suit all."""
     io: str = "float"
+    explanation: Mapping[str, Any] | None = None
+    """Of its int8 form, for who asked for it."""
     via: str | None = None
     """As in `Artifact`."""
 

@@ -37,6 +37,12 @@ def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> flo
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
+def agreement(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> int:
+    """On how many images of the batch the first output has its largest value in the same place: the same class."""
+    first = [np.asarray(side[0]).reshape(len(np.asarray(side[0])), -1) for side in (reference, outputs)]
+    return int((first[0].argmax(axis=1) == first[1].argmax(axis=1)).sum())
+
+
 def max_abs(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> float:
     """Largest absolute difference over all outputs."""
     differences = (
