@@ -69,6 +69,13 @@ def quantize_for_timing(graph: Graph, image: Array) -> Graph:
     return quantize_roughly(graph, image)
 
 
+def synthesise(network: Network) -> Calibration:
+    """Images to calibrate on, made from the network alone; see `_synthesis`."""
+    from ._synthesis import synthesise as make
+
+    return make(network)
+
+
 def quantize(
     network: Network, precision: str, calibration: Calibration | None, options: IntegerOptions | None = None
 ) -> Network:

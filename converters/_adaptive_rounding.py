@@ -1,9 +1,9 @@
-"""Rounding weights so that their errors cancel in what the layer computes (GPTQ, Frantar et al. 2022, arXiv 2210.17323).
+"""Rounding weights so that their errors cancel in what the layer computes.
 
-Each weight is rounded in turn, and those still to come move to make up for its error, as the inputs' covariance says
-(section 3.3 there: the largest inputs first, by the Cholesky factor of the inverse). The mean needs no making up: bias
-correction takes it off (without that, errors of the mean count as well). AdaRound (Nagel et al. 2020, arXiv 2004.10568) seeks the same by gradient descent, for
-minutes where this takes seconds.
+GPTQ (Frantar et al. 2022, arXiv 2210.17323): each weight is rounded in turn, and those still to come move to make up
+for its error, as the inputs' covariance says (section 3.3: the largest inputs first, by the Cholesky factor of the
+inverse). The mean needs no making up: bias correction takes it off (without that, errors of the mean count as well).
+AdaRound (Nagel et al. 2020, arXiv 2004.10568) seeks the same by gradient descent, for minutes where this takes seconds.
 """
 
 from __future__ import annotations
@@ -74,18 +74,16 @@ def _rounded(node: Node, scales: NDArray[np.float32], inputs: LayerInputs, centr
 
 def _round_rows(rows: Tensor, scales: Tensor, covariance: Tensor) -> Tensor:
     """(groups, rows, n) rounded, n being the inputs that `covariance` (groups, n, n) is of."""
-    groups, count, n = rows.shape
+    count, n = rows.shape[1:]
     variances = covariance.diagonal(dim1=1, dim2=2)
     order = variances.argsort(dim=1, descending=True)
     columns = order[:, None, :].expand(-1, count, -1)
-    damped = covariance + torch.diag_embed((_DAMPING * variances.mean(1) + 1e-10)[:, None].expand(-1, n))
-    sorted_ = damped.gather(1, order[:, :, None].expand(-1, -1, n)).gather(2, order[:, None, :].expand(-1, n, -1))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(sorted_))
-    factor = torch.linalg.cholesky(inverse, upper=True)
+    sorted_ = covariance.gather(1, order[:, :, None].expand(-1, -1, n)).gather(2, order[:, None, :].expand(-1, n, -1))
+    factor = _factor(sorted_, variances.mean(1))
     left, made = rows.gather(2, columns), torch.empty_like(rows)
     for start in range(0, n, _BLOCK):
         end = min(n, start + _BLOCK)
-        errors = torch.empty(groups, count, end - start)
+        errors = torch.empty(len(rows), count, end - start)
         for i in range(start, end):
             made[:, :, i] = (left[:, :, i] / scales).round_().clamp_(-HIGHEST, HIGHEST) * scales
             error = (left[:, :, i] - made[:, :, i]) / factor[:, None, i, i]
@@ -93,3 +91,17 @@ def _round_rows(rows: Tensor, scales: Tensor, covariance: Tensor) -> Tensor:
             errors[:, :, i - start] = error
         left[:, :, end:] -= errors @ factor[:, start:end, end:]
     return torch.empty_like(made).scatter_(2, columns, made)
+
+
+def _factor(covariance: Tensor, variance: Tensor) -> Tensor:
+    """The upper Cholesky factor of the inverse, damped until there is one."""
+    n = covariance.shape[-1]
+    for damping in (_DAMPING, 10 * _DAMPING, 100 * _DAMPING, 1e4 * _DAMPING):
+        damped = covariance + torch.diag_embed((damping * variance + 1e-10)[:, None].expand(-1, n))
+        lower, failed = torch.linalg.cholesky_ex(damped)
+        if not failed.any():
+            upper: Tensor
+            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+            if not failed.any():
+                return upper
+    return torch.eye(n).expand_as(covariance)  # each weight by itself

@@ -59,8 +59,8 @@ def layer_inputs(graph: Graph, images: Tensor, *, covariances: bool = True) -> M
     executor = Executor(graph)
     (name,) = graph.inputs
     sums: dict[str, _Sums] = {}
-    for batch in images.split(_BATCH):
-        values = {name: batch}
+    for start in range(0, len(images), _BATCH):
+        values = {name: images[start : start + _BATCH]}
         for node in graph.nodes:
             if isinstance(node.op, Conv2d | Dense):
                 _add(sums.setdefault(node.name, _Sums()), executor, node, values, covariances)

@@ -20,8 +20,8 @@ from edgeeff.quantization import Quantization, ValueScale
 
 from ._integer_plan import integer_nodes, plan
 from ._judge import Judge
-from ._ranges import METHODS, limits, ranges, whole
-from ._slopes import Profile, profiles
+from ._ranges import METHODS, Choose, limits, ranges, whole
+from ._slopes import Profile, Profiler
 from ._weight_rounding import Rounding, roundings, spread, stored_scales
 
 SMALL_ELEMENTS = 2048
@@ -78,18 +78,24 @@ class IntegerQuantizer:
         self.trials: list[Trial] = []
         fitted, chosen = split(images)
         self.judge = Judge(graph, chosen)
-        seen = torch.from_numpy(spread(fitted, _PROFILED))
-        self.profiles: Mapping[str, Profile] = profiles(graph, seen, limits(graph, fitted))
+        profiler = Profiler(graph, limits(graph, images))
+        profiler.add(torch.from_numpy(spread(fitted, _PROFILED)))
+        self.profiles: Mapping[str, Profile] = profiler.profiles()
         self.form: Mapping[str, ValueScale] = self._forms(whole)
         """The int8 form of each value, by the ranges that are best so far."""
         scales = self.plan().weights
         self.roundings = roundings(graph, fitted, scales, without=without, pairs_saturate=pairs_saturate)
         self.rounding: Rounding = self.roundings[0]
         self._choose_rounding()
+        self.choose: Choose = whole
         self.trial = Trial("", "", -math.inf)
         for name in METHODS:
             for choose in METHODS[name] if name not in without else ():
-                self._try(name, self._forms(choose))
+                self._try(name, choose)
+        # Which way is best is settled. The ranges themselves had better know every image.
+        profiler.add(torch.from_numpy(chosen))
+        self.profiles = profiler.profiles()
+        self.form = self._forms(self.choose)
 
     def _forms(self, choose: Callable[[Profile], ValueScale]) -> dict[str, ValueScale]:
         forms = ranges(self.profiles, choose)
@@ -118,12 +124,12 @@ class IntegerQuantizer:
         best = max(range(len(self.roundings)), key=lambda i: self.trials[i].sqnr_db)
         self.rounding = self.roundings[best]
 
-    def _try(self, name: str, forms: Mapping[str, ValueScale]) -> None:
-        before, self.form = self.form, forms
+    def _try(self, name: str, choose: Choose) -> None:
+        before, self.form = self.form, self._forms(choose)
         trial = Trial(name, self.rounding.name, self.judge(self.quantized()).sqnr_db)
         self.trials.append(trial)
         if trial.sqnr_db > self.trial.sqnr_db:
-            self.trial = trial
+            self.trial, self.choose = trial, choose
         else:
             self.form = before
 

@@ -28,6 +28,9 @@ _SHIFT = 19
 
 _BINS = 2 ** (32 - _SHIFT)
 
+_TINY = 2.0**-14
+"""What is smaller than this part of the largest magnitude counts as zero: it is rounded to zero in any form."""
+
 _POINTS = 4
 """In each bin at which the error is evaluated."""
 
@@ -99,9 +102,14 @@ class _Collector:
     def profile(self, through_silu: bool, signal: float) -> Profile:
         places = np.flatnonzero(self.counts.numpy())
         points = _sizes(places)
+        tiny = np.abs(points).max(axis=1) < max(-self.low, self.high) * _TINY
+        places, points = places[~tiny], np.concatenate([np.zeros((1, _POINTS)), points[~tiny]])
         order = np.argsort(points[:, 0])
-        sums = (tensor.numpy()[places[order]] for tensor in (self.counts, self.sums, self.squares))
-        return Profile(self.low, self.high, points[order], *sums, through_silu, signal)
+        counts, sums, squares = (
+            np.concatenate([[tensor.sum() - tensor[places].sum()], tensor[places]])[order]
+            for tensor in (each.numpy() for each in (self.counts, self.sums, self.squares))
+        )
+        return Profile(self.low, self.high, points[order], counts, sums, squares, through_silu, signal)
 
 
 def _sizes(places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -111,23 +119,31 @@ def _sizes(places: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.sort(bits.astype(np.int32).view(np.float32).astype(np.float64), axis=1)
 
 
-def profiles(graph: Graph, images: Tensor, limits: Limits) -> Mapping[str, Profile]:
-    """The profile of every value.
+class Profiler:
+    """Collects the profiles of every value of a graph.
 
     Args:
         graph: in float, with one input.
-        images: some; one at a time is held with all its values.
         limits: over all images.
     """
-    collectors = {name: _Collector(*limits[name]) for name in limits}
-    behind = _alone_behind_silu(graph)
-    executor = Executor(graph)
-    generator = torch.Generator().manual_seed(0)
-    signal = 0.0
-    for image in images.split(1):
-        signal += _one_image(executor, image, behind, collectors, generator)
-    hidden = set(behind.values())
-    return {name: collector.profile(name in hidden, signal) for name, collector in collectors.items()}
+
+    def __init__(self, graph: Graph, limits: Limits) -> None:
+        self._executor = Executor(graph)
+        self._collectors = {name: _Collector(*limits[name]) for name in limits}
+        self._behind = _alone_behind_silu(graph)
+        self._generator = torch.Generator().manual_seed(0)
+        self._signal = 0.0
+
+    def add(self, images: Tensor) -> None:
+        """Looks at images; one at a time is held with all its values."""
+        for index in range(len(images)):
+            image = images[index : index + 1]
+            self._signal += _one_image(self._executor, image, self._behind, self._collectors, self._generator)
+
+    def profiles(self) -> Mapping[str, Profile]:
+        """By the images so far."""
+        hidden = set(self._behind.values())
+        return {name: collector.profile(name in hidden, self._signal) for name, collector in self._collectors.items()}
 
 
 def _alone_behind_silu(graph: Graph) -> dict[str, str]:
@@ -158,7 +174,7 @@ def _one_image(
     def collect(source: str, of: Tensor) -> None:
         value, collector = values[source].detach(), collectors[source]
         hook: Callable[[Tensor], None] = lambda slope: collector.add(value, slope)  # noqa: E731
-        of.register_hook(hook)
+        of.register_hook(hook)  # type: ignore[no-untyped-call]
 
     collect(name, values[name])
     hidden = set(behind.values())

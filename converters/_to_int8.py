@@ -23,7 +23,7 @@ from ._judge import Judge, Score
 from ._mixed_precision import Choice, Nodes, Selection
 from ._op_cost import latency_s, weights_bytes
 from ._quantize import SMALL_ELEMENTS, IntegerQuantizer, Trial, quantize_weights
-from ._weight_rounding import stored_scales
+from ._weight_rounding import PLAIN, stored_scales
 
 _MARGIN_DB = 0.3
 """By which the images that choices are made on must exceed the limit before the held-out ones are asked."""
@@ -62,9 +62,14 @@ def weights_to_int8(
     if images is None or held_out is None:
         return Found(made, (), ("int8 weights, rounded one by one: more needs --calibration",), {})
     judge = Judge(graph, held_out)
-    score = judge(made)
-    best = max(trials, key=lambda trial: trial.sqnr_db)
-    note = f"int8 weights, {best.rounding}: {score.sqnr_db:.1f} dB on {score.images} held-out images"
+    plain = replace(graph, quantization=made.quantization)
+    score, plain_score = judge(made), judge(plain)
+    rounding = max(trials, key=lambda trial: trial.sqnr_db).rounding
+    where = f"dB on {score.images} held-out images"
+    note = f"int8 weights, {rounding}: {plain_score.sqnr_db:.1f} -> {score.sqnr_db:.1f} {where}"
+    if plain_score.sqnr_db > score.sqnr_db:
+        made, note = plain, f"int8 weights, {PLAIN}: {plain_score.sqnr_db:.1f} {where}; {rounding} not kept"
+        score = plain_score
     return Found(made, judge.expected, (note,), _explanation(trials, score) if options.explain else {})
 
 
@@ -108,28 +113,34 @@ class _Search:
 
     def found(self) -> Iterator[tuple[Choice, Score]]:
         """Choices that look good enough, and what the held-out images say of them: the first good one ends it."""
+        last: Choice | None = None
         for choice in self.selection.grow():
             if choice.nodes == self.every:
-                return
+                break
+            last = choice
             if not self.is_promising(choice):
                 continue
+            last = None
             smaller = self.selection.shrink(choice, self.is_promising)
             for tried in dict.fromkeys((smaller, choice)):
                 score = self.judge(self.quantizer.quantized(tried.nodes))
                 yield tried, score
                 if self.is_met(score):
                     return
+        if last is not None:
+            yield last, self.judge(self.quantizer.quantized(last.nodes))
 
     def reasons(self, choice: Choice) -> list[str]:
         """Which values are exact, the noisiest first, and why."""
         lines = []
-        for value in sorted(choice.values, key=lambda value: -self.noise[value]):
+        for value in sorted(choice.values, key=lambda value: -self.noise[value])[:_LISTED]:
             profile = self.quantizer.profiles[value]
             lines.append(
                 f"{value} ({self._kind(value)}) in float: range {profile.low:.3g} .. {profile.high:.3g}, "
                 f"{_db(self.noise[value]):.1f} dB alone"
             )
-        return lines
+        more = len(choice.values) - _LISTED
+        return [*lines, f"and {more} values more: --explain lists them"] if more > 0 else lines
 
     def _kind(self, value: str) -> str:
         return next((op_kind(node.op) for node in self.quantizer.graph.nodes if node.name == value), "input")
@@ -209,8 +220,8 @@ def _mixed(search: _Search, all_in_int8: Score) -> tuple[Choice, Score, list[str
     limits = [] if options.min_sqnr_db is None else [f"{options.min_sqnr_db:g} dB"]
     limits += [] if options.max_drop is None else [f"{100 * (1 - options.max_drop):g} % agreement"]
     raise ConversionError(
-        f"{graph.name} int8: no choice of its {len(search.every)} ops in float reaches {' and '.join(limits)}; "
-        f"the best reaches {_told(best)}",
+        f"{graph.name} int8: the limit is {' and '.join(limits)}, and no choice of its {len(search.every)} ops in "
+        f"float reaches it; the best is {_told(best)}",
         "--precision int8-weights keeps every op in float, at a quarter of the size",
     )
 

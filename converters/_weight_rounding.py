@@ -1,4 +1,4 @@
-"""How the weights of a network are rounded to int8: one by one, by their effect together, with corrected biases or not."""
+"""How weights are rounded to int8: one by one or by their effect together, with corrected biases or without."""
 
 from __future__ import annotations
 

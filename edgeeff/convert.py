@@ -13,18 +13,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgeeff import parity
 from edgeeff.artifacts import write_manifest
 from edgeeff.errors import ConversionError
 from edgeeff.files import replacing, sha256_of
+from edgeeff.integer_options import IntegerOptions
 from edgeeff.integers import IntegerForm, Quantizer, in_form, io_metadata, once, reads_bytes, stored, with_scales
 from edgeeff.machines import Machine
 from edgeeff.quantization import from_io, to_io
 from edgeeff.values import Artifact, Normalisation, Parity
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from edgeeff.graph import Graph
     from edgeeff.protocols import Converter, Runtime
@@ -102,7 +104,7 @@ def convert(
     out: Path,
     started: Callable[[str], None] = lambda name: None,
     quantize: Quantizer | None = None,
-    min_sqnr_db: float | None = None,
+    options: IntegerOptions | None = None,
     form: IntegerForm | None = None,
 ) -> Iterator[Artifact]:
     """Writes the network in each of the formats and precisions, and yields each artifact once it is in place.
@@ -112,7 +114,7 @@ def convert(
         out: the folder; it is made where it is missing.
         started: told the name of each file before it is written.
         quantize: for the precisions in int8.
-        min_sqnr_db: the parity limit of those, in place of their own.
+        options: of those; `min_sqnr_db` takes the place of their own parity limit.
         form: of the files in int8.
 
     Raises:
@@ -120,6 +122,7 @@ def convert(
             left under its final name, and what stood there before is untouched.
         UsageError: the folder cannot be written.
     """
+    options = options or IntegerOptions()
     quantize = once(quantize) if quantize is not None else None
     for converter, runtime, precision in targets:
         wanted = in_form(network, converter, form or IntegerForm(), precision)
@@ -128,11 +131,12 @@ def convert(
         made, limit_db = wanted, parity.LIMITS_DB[precision]
         if precision in INTEGER_PRECISIONS and quantize is not None:
             made = quantize(wanted, precision)
-            limit_db = limit_db if min_sqnr_db is None else min_sqnr_db
+            limit_db = limit_db if options.min_sqnr_db is None else options.min_sqnr_db
         with replacing(path) as temporary:
             metadata = _metadata(made, precision)
             converter.write(made.graph, temporary, precision=precision, metadata=metadata)
-            proof = _prove(made, temporary, converter, runtime, precision, limit_db)
+            max_drop = options.max_drop if precision == "int8" else None
+            proof = _prove(made, temporary, converter, runtime, precision, limit_db, max_drop)
             artifact = _describe(made, temporary, path, converter, runtime, precision, proof)
             write_manifest(artifact)
         yield artifact
@@ -155,7 +159,13 @@ def _metadata(network: Network, precision: str) -> dict[str, str]:
 
 
 def _prove(
-    network: Network, path: Path, converter: Converter, runtime: Runtime, precision: str, limit_db: float
+    network: Network,
+    path: Path,
+    converter: Converter,
+    runtime: Runtime,
+    precision: str,
+    limit_db: float,
+    max_drop: float | None,
 ) -> Parity:
     """Runs the file and compares it with the network.
 
@@ -187,7 +197,22 @@ def _prove(
             f"network's; the limit is {limit_db:g} dB",
             f"the file was not kept; {cure}",
         )
+    if max_drop is not None:
+        _require_classes(network, expected, outputs, max_drop)
     return proof
+
+
+def _require_classes(
+    network: Network, expected: Sequence[ArrayLike], outputs: Sequence[ArrayLike], max_drop: float
+) -> None:
+    """Raises ConversionError where more images than allowed have another class in first place."""
+    agree, count = parity.agreement(expected, outputs), len(np.asarray(expected[0]))
+    if 1 - agree / count > max_drop + 1e-9:
+        raise ConversionError(
+            f"{network.name}: the file gives {count - agree} of {count} images another class than the network; "
+            f"the limit is {100 * max_drop:g} %",
+            "the file was not kept; --min-sqnr asks for more accuracy",
+        )
 
 
 def _one_by_one(runtime: Runtime, path: Path, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

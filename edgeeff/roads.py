@@ -14,6 +14,7 @@ from edgeeff.artifacts import write_manifest
 from edgeeff.convert import Network, convert, file_name
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import cannot_write, sha256_of
+from edgeeff.integer_options import IntegerOptions
 from edgeeff.protocols import Road, Runtime
 from edgeeff.values import Artifact, Parity, TensorSpec
 
@@ -65,7 +66,8 @@ def convert_by(
         elif runtime is not None:
             target = (road.converter(images), Unchecked(runtime), precision)
             try:
-                yield from convert(network, [target], out, started, lambda made, _: held_out(made), min_sqnr_db)
+                options = IntegerOptions(min_sqnr_db)
+                yield from convert(network, [target], out, started, lambda made, _: held_out(made), options)
             except ConversionError as error:
                 if precision != "int8":
                     raise

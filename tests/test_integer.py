@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.converters._integer_plan import integer_nodes
-from edgeeff.converters._ranges import METHODS, Histogram, observe
-from edgeeff.converters._sensitivity import noise_shares
+from edgeeff.converters._ranges import METHODS, limits
+from edgeeff.converters._slopes import Profile, Profiler
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.graph import Graph
+from edgeeff.integer_options import IntegerOptions
 from edgeeff.networks import NOISE_LABEL, noise
 from edgeeff.quantization import SIGMOID, Quantization
 
@@ -108,10 +110,10 @@ def test_a_limit_keeps_what_does_the_damage_in_float(images, tmp_path):
     limit = before + 6
 
     def mixed(network: Network, precision: str) -> Network:
-        return quantize(network, precision, images, limit)
+        return quantize(network, precision, images, IntegerOptions(limit))
 
     target = (TFLITE, LITERT, "int8")
-    (artifact,) = convert(network, [target], tmp_path, quantize=mixed, min_sqnr_db=limit)
+    (artifact,) = convert(network, [target], tmp_path, quantize=mixed, options=IntegerOptions(limit))
     assert artifact.parity.sqnr_db >= limit
     assert any("in float: range" in note for note in artifact.notes)
     kinds = [types for _, types in operators(artifact.path)]
@@ -121,10 +123,10 @@ def test_a_limit_keeps_what_does_the_damage_in_float(images, tmp_path):
 
 def test_a_limit_that_nothing_reaches_keeps_no_file(network, images, tmp_path):
     def mixed(network: Network, precision: str) -> Network:
-        return quantize(network, precision, images, 200)
+        return quantize(network, precision, images, IntegerOptions(200))
 
     with pytest.raises(ConversionError, match="the limit is 200 dB") as caught:
-        list(convert(network, [(TFLITE, LITERT, "int8")], tmp_path, quantize=mixed, min_sqnr_db=200))
+        list(convert(network, [(TFLITE, LITERT, "int8")], tmp_path, quantize=mixed, options=IntegerOptions(200)))
     assert caught.value.exit_code == 6
     assert list(tmp_path.iterdir()) == []
 
@@ -135,32 +137,51 @@ def test_int8_without_images_says_what_it_needs(network):
 
 
 def test_ranges_follow_their_method():
-    counts = np.zeros(2048)
-    counts[:1024] = 1000  # 0 .. 5, even
+    points = np.linspace(0, 10, 2001)[:, None]
+    counts = np.where(points[:, 0] < 5, 1000.0, 0.0)  # 0 .. 5, even
     counts[-1] = 1  # and one at 10
-    histogram = Histogram(0.0, 10.0, counts)
-    span = {name: 255 * choose(histogram).scale for name, choose in METHODS.items()}
-    assert span["min-max"] == pytest.approx(10, rel=1e-3)
-    assert span["p99.9"] == pytest.approx(5, rel=0.01)
-    assert 5 <= span["least error"] < 6
+    flat = np.ones(len(points))
+    slopes = np.where(points[:, 0] < 2, 1.0, 1e-12)  # the outputs hardly depend on what is above 2
+    profile = Profile(0.0, 10.0, points, counts, flat * 0, slopes, False, 1.0)
+    steep = replace(profile, sums=slopes)
+    spans = {name: [255 * choose(steep).scale for choose in METHODS[name]] for name in METHODS}
+    assert spans["min-max"] == [pytest.approx(10, rel=1e-3)]
+    assert spans["percentile"][0] == pytest.approx(5, rel=0.01)
+    assert 4.9 < spans["least-error"][0] < 6
+    assert spans["least-noise"][0] < 4
+
+
+def test_a_value_without_slopes_or_of_one_size_keeps_a_sound_range(network):
+    images = np.zeros((2, 3, SIDE, SIDE), np.float32)
+    profiler = Profiler(network.graph, limits(network.graph, images))
+    profiler.add(torch.from_numpy(images))
+    for profile in profiler.profiles().values():
+        for choices in METHODS.values():
+            for choose in choices:
+                form = choose(profile)
+                assert np.isfinite(form.scale)
+                assert form.scale > 0
 
 
 def test_values_that_are_no_numbers_are_named(network):
     with pytest.raises(ConversionError, match="not finite"):
-        observe(network.graph, np.full((2, 3, SIDE, SIDE), np.nan, np.float32))
+        limits(network.graph, np.full((2, 3, SIDE, SIDE), np.nan, np.float32))
 
 
 def test_estimated_noise_is_the_noise_that_a_value_makes_alone(network, images):
     full = quantize(network, "int8", images).graph.quantization
-    (expected,) = Executor(network.graph).run([torch.from_numpy(images.images)])
-    noise = noise_shares(network.graph, full, torch.from_numpy(images.images))
+    pixels = np.concatenate([images.images, images.held_out])
+    (expected,) = Executor(network.graph).run([torch.from_numpy(pixels)])
+    profiler = Profiler(network.graph, limits(network.graph, pixels))
+    profiler.add(torch.from_numpy(pixels))
+    found = profiler.profiles()
     for node in network.graph.nodes:
         if full.values[node.name] == SIGMOID:
             continue
-        alone = Quantization({}, full.values, frozenset())
-        given = _with_one_rounded(network.graph, alone, node.name, torch.from_numpy(images.images))
+        given = _with_one_rounded(network.graph, full, node.name, torch.from_numpy(pixels))
         exact = 10 ** (-parity.sqnr_db([expected.numpy()], [given]) / 10)
-        assert noise[node.name] == pytest.approx(exact, rel=0.6)
+        apart_db = 10 * np.log10(found[node.name].noise(full.values[node.name]) / exact)
+        assert abs(apart_db) < 7, node.name
 
 
 def _with_one_rounded(graph: Graph, quantization: Quantization, name: str, images: torch.Tensor) -> np.ndarray:

@@ -19,6 +19,7 @@ from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.errors import ConversionError
+from edgeeff.integer_options import IntegerOptions
 from edgeeff.networks import NOISE_LABEL, noise
 from edgeeff.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8
 from edgeeff.values import Normalisation
@@ -108,14 +109,21 @@ def test_int8_weights_make_files_that_compute_what_the_simulation_says(network, 
         assert parity.sqnr_db([expected.numpy()], outputs) > 90
 
 
-def test_bias_correction_is_kept_only_where_it_helps(network, images):
-    made = quantize(network, "int8-weights", images)
-    (note,) = made.notes
+def test_techniques_are_kept_only_where_they_help(network, images):
+    (note,) = quantize(network, "int8-weights", images).notes
+    assert "bias correction" in note
     assert "4 held-out images" in note
-    # Images that have nothing to do with those in use: the correction for them does harm.
+    # Images that have nothing to do with those in use: what was fitted to them does harm.
     misleading = replace(images, images=images.images * 50 + 300)
     (note,) = quantize(network, "int8-weights", misleading).notes
+    assert note.startswith("int8 weights, plain rounding")
     assert note.endswith("not kept")
+
+
+def test_a_technique_that_is_switched_off_is_not_tried(network, images):
+    options = IntegerOptions(without=frozenset({"adaptive-rounding"}), explain=True)
+    tried = quantize(network, "int8-weights", images, options).explanation["tried"]
+    assert [row["weights"] for row in tried] == ["plain rounding", "bias correction"]
 
 
 def test_a_quarter_of_the_size_in_each_format(tmp_path):
@@ -141,7 +149,7 @@ def test_a_limit_that_is_missed_keeps_nothing(network, images, tmp_path):
                 targets("int8-weights"),
                 tmp_path,
                 quantize=lambda n, p: quantize(n, p, images),
-                min_sqnr_db=90,
+                options=IntegerOptions(90),
             )
         )
     assert caught.value.exit_code == 6

@@ -93,6 +93,7 @@ def _time(
 def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Path) -> Path:
     from edgeeff.convert import convert
     from edgeeff.converters import trace
+    from edgeeff.integer_options import IntegerOptions
     from edgeeff.networks import from_variant
     from edgeeff.weights import random as random_weights
 
@@ -101,7 +102,7 @@ def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Pa
     network = from_variant(made.variant, family, weights, trace)
     converter = registry.converter(options.format)
     target = (converter, registry.runtime(converter.runtime), options.precision)
-    (artifact,) = convert(network, [target], folder, quantize=_quantize, min_sqnr_db=-1000.0)
+    (artifact,) = convert(network, [target], folder, quantize=_quantize, options=IntegerOptions(-1000.0))
     return artifact.path
 
 

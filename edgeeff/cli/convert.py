@@ -6,8 +6,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ import click
 
 from edgeeff import registry
 from edgeeff.cli._integer_files import integer_form, say_whether_it_pays
+from edgeeff.cli._integers import IntegerRequest, integer_options
 from edgeeff.cli._road import convert_by_road, find_road
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say, warn
 from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
     from edgeeff.integers import IntegerForm
     from edgeeff.protocols import Converter, ModelFamily, Runtime
@@ -64,10 +63,7 @@ class Shape(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="fp32, fp16, int8-weights, dynamic, int8. Repeatable.",
 )
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="A folder of photos, for the int8 precisions."
-)
-@click.option("--min-sqnr", "min_sqnr_db", type=float, metavar="DB", help="What an int8 file must reach to be kept.")
+@integer_options
 @click.option(
     "--for",
     "machine",
@@ -100,8 +96,6 @@ def convert(
     inputs: Sequence[tuple[int, ...]],
     formats: Sequence[str],
     precisions: Sequence[str],
-    calibration: Path | None,
-    min_sqnr_db: float | None,
     machine: str | None,
     io: str | None,
     via: str | None,
@@ -109,6 +103,7 @@ def convert(
     padding: str | None,
     classes: int | None,
     scaling: ScalingOptions,
+    request: IntegerRequest,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -122,30 +117,38 @@ def convert(
     _require_one_source(variants, module, inputs)
     if module is not None:
         _refuse_with_module(weights, padding, classes, scaling)
-    _require_use(precisions, calibration, min_sqnr_db)
+    request.require_use(precisions)
+    explanations: list[Mapping[str, Any]] = []
     if via is None:
         targets = _targets(formats, precisions)
         form = integer_form(targets, machine, io)
     else:
-        road, road_targets = find_road(via, formats, precisions, **{"for": machine, "io": io})
+        road, road_targets = find_road(
+            via, formats, precisions, **{"for": machine, "io": io, **request.unused_by_roads}
+        )
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
         wanted = [scaling.apply(*find_variant(name)) for name in variants]
         networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
     if via is None:
-        artifacts = list(_convert_all(networks, targets, out, calibration, min_sqnr_db, form))
+        artifacts = list(_convert_all(networks, targets, out, request, form, explanations.append))
     else:
-        images = partial(_images, folder=calibration)
-        artifacts = list(convert_by_road(networks, road, road_targets, out, images, min_sqnr_db))
+        artifacts = list(
+            convert_by_road(networks, road, road_targets, out, request.images, request.options.min_sqnr_db)
+        )
     if as_json:
         from edgeeff.artifacts import to_json
 
-        print_json({"artifacts": [to_json(artifact) for artifact in artifacts]})
+        explained = {"explanations": explanations} if explanations else {}
+        print_json({"artifacts": [to_json(artifact) for artifact in artifacts], **explained})
     else:
         from edgeeff.report.artifacts_table import artifacts_text
+        from edgeeff.report.explanation_table import explanation_text
 
         click.echo(artifacts_text(artifacts), nl=False)
+        for explanation in explanations:
+            click.echo("\n" + explanation_text(explanation), nl=False)
 
 
 def convert_default(out: Path) -> list[Path]:
@@ -180,15 +183,6 @@ def _refuse_with_module(weights: str, padding: str | None, classes: int | None, 
     wrong = [option for option, value in given.items() if value]
     if wrong:
         raise UsageError(f"{' and '.join(wrong)} cannot go with --module", "let its own code make the network so")
-
-
-def _require_use(precisions: Sequence[str], calibration: Path | None, min_sqnr_db: float | None) -> None:
-    """Refuses options that none of the precisions would use."""
-    if any(precision.startswith("int8") or precision == "dynamic" for precision in precisions):
-        return
-    for option, value in (("--calibration", calibration), ("--min-sqnr", min_sqnr_db)):
-        if value is not None:
-            raise UsageError(f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8")
 
 
 def _targets(formats: Sequence[str], precisions: Sequence[str]) -> list[Target]:
@@ -233,17 +227,21 @@ def _convert_all(
     networks: Iterator[Network],
     targets: Sequence[Target],
     out: Path,
-    calibration: Path | None = None,
-    min_sqnr_db: float | None = None,
+    given: IntegerRequest | None = None,
     form: IntegerForm | None = None,
+    explained: Callable[[Mapping[str, Any]], None] = lambda explanation: None,
 ) -> Iterator[Artifact]:
     from edgeeff.convert import convert as convert_network
+
+    request = given or IntegerRequest()
 
     def quantize_network(network: Network, precision: str) -> Network:
         from edgeeff.converters import quantize
 
-        made = quantize(network, precision, images, min_sqnr_db)
+        made = quantize(network, precision, images, request.options)
         tell(made.notes[len(network.notes) :], f"{network.name} {precision}")
+        if made.explanation is not None:
+            explained({"network": network.name, "precision": precision, **made.explanation})
         return made
 
     def tell(notes: Sequence[str], about: str) -> None:
@@ -254,24 +252,17 @@ def _convert_all(
 
     said: set[str] = set()
     for network in networks:
-        images = _images(network, calibration)
+        images = request.images(network)
         artifacts = convert_network(
-            network, targets, out, lambda name: say(f"writing {out / name}"), quantize_network, min_sqnr_db, form
+            network,
+            targets,
+            out,
+            lambda name: say(f"writing {out / name}"),
+            quantize_network,
+            request.options,
+            form,
         )
         for artifact in artifacts:
             tell(artifact.notes[len(network.notes) :], f"{network.name} {artifact.precision}")
             say_whether_it_pays(artifact, network)
             yield artifact
-
-
-def _images(network: Network, folder: Path | None) -> Calibration | None:
-    """The calibration images as the network wants them; None where no folder was given."""
-    from edgeeff.calibration import load
-
-    if folder is None:
-        return None
-    if len(network.inputs) != 1 or network.resolution is None or network.normalisation is None:
-        raise UsageError(
-            f"--calibration needs a network of one image whose normalisation is known; {network.name} is not"
-        )
-    return load(folder, network.resolution, network.normalisation)
