@@ -1,19 +1,35 @@
 """Which nodes can compute in int8, and the int8 form of every value that they read or make.
 
-Rules of the kernels (TensorFlow's "LiteRT 8-bit quantization specification"): a sigmoid gives steps of 1/256; a
-reshape or padding keeps the scale; a bias has the scale of the products it is added to, and must fit 32 bits.
+Rules of the kernels (TensorFlow's "LiteRT 8-bit quantization specification"): a sigmoid gives steps of 1/256;
+a move of numbers keeps the scale; a bias has the scale of the products it is added to, and must fit 32 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Binary, Constant, Conv2d, Dense, Mean, Pad, Reshape, Unary, is_depthwise
-from edgeeff.quantization import SIGMOID, Quantization, ValueScale, weight_scales
+from edgeeff.ops import (
+    Binary,
+    Concat,
+    Constant,
+    Conv2d,
+    Dense,
+    Mean,
+    Pad,
+    Pool,
+    Reshape,
+    Slice,
+    Transpose,
+    Unary,
+    is_depthwise,
+)
+from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, Quantization, ValueScale, value_scale, weight_scales
+
+from ._windows import never_negative
 
 _BIAS_LIMIT = 2.0**30
 """Half of what 32 bits hold; the other half is left to the sum of the products."""
@@ -22,24 +38,52 @@ _BIAS_LIMIT = 2.0**30
 def integer_nodes(graph: Graph) -> frozenset[str]:
     """The nodes that both formats have integer kernels for."""
     constants = {node.name for node in graph.nodes if isinstance(node.op, Constant)}
+    makers = {node.name: node for node in graph.nodes}
     return frozenset(
-        node.name for node in graph.nodes if not constants.intersection(node.inputs) and _has_kernel(graph, node)
+        node.name
+        for node in graph.nodes
+        if not constants.intersection(node.inputs) and _has_kernel(graph, node, makers)
     )
 
 
-def _has_kernel(graph: Graph, node: Node) -> bool:
+def _has_kernel(graph: Graph, node: Node, makers: Mapping[str, Node]) -> bool:
     match node.op:
         case Conv2d(groups=groups) as op:
             return groups in (1, graph.shapes[node.inputs[0]][1], len(op.weight))
-        case Dense() | Pad() | Reshape():
+        case Dense() | Pad() | Reshape() | Slice() | Transpose():
             return True
-        case Binary(kind, activation):
-            return kind in ("add", "mul") and activation == "none"
+        case Concat():
+            # A sigmoid's steps are given, and what it stands beside would have to share them.
+            return not any(name in makers and makers[name].op == Unary("sigmoid") for name in node.inputs)
+        case Pool(kind="max"):
+            return never_negative(node.inputs[0], makers)
+        case Binary(kind):
+            return kind in ("add", "mul")
         case Unary(kind):
             return kind in ("sigmoid", "silu")
         case Mean(axes):
             return axes == (2, 3)
     return False
+
+
+MOVES = (Pad, Reshape, Slice, Transpose, Concat, Pool)
+"""Ops that move integers as they are: what they read and make has one scale."""
+
+
+def _share_scales(moving: Iterable[Node], values: dict[str, ValueScale]) -> None:
+    """Gives all values that moves connect the widest of their ranges."""
+    group: dict[str, set[str]] = {}
+    for node in moving:
+        joined = set().union(*(group.get(name, {name}) for name in (node.name, *node.inputs)))
+        group.update(dict.fromkeys(joined, joined))
+    for members in {id(names): names for names in group.values()}.values():
+        known = [values[name] for name in members]
+        low = min((LOWEST - v.zero_point) * v.scale for v in known)
+        high = max((HIGHEST - v.zero_point) * v.scale for v in known)
+        shared = known[0] if all(v == known[0] for v in known) else value_scale(low, high)
+        if SIGMOID in known:
+            shared = SIGMOID
+        values.update(dict.fromkeys(members, shared))
 
 
 def plan(
@@ -59,12 +103,8 @@ def plan(
         pairs_saturate: in the kernels of integer nodes, see `machines`.
     """
     integer = integer_nodes(graph) - frozenset(in_float)
-    values = dict(ranges)
-    for node in graph.nodes:
-        if isinstance(node.op, Pad | Reshape) and node.name in integer:
-            values[node.name] = values[node.inputs[0]]
-        elif node.op == Unary("sigmoid"):
-            values[node.name] = SIGMOID
+    values = {**ranges, **{node.name: SIGMOID for node in graph.nodes if node.op == Unary("sigmoid")}}
+    _share_scales([node for node in graph.nodes if node.name in integer and isinstance(node.op, MOVES)], values)
     weights = {}
     for node in graph.nodes:
         if not isinstance(node.op, Conv2d | Dense):

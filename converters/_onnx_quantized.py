@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Activation, Binary, Dense, Mean, Pad, Reshape, Unary
+from edgeeff.ops import Activation, Binary, Dense, Mean, Reshape, Unary
 from edgeeff.quantization import (
     HIGHEST,
     LOWEST,
@@ -27,6 +27,7 @@ from edgeeff.quantization import (
     weight_to_int8,
 )
 
+from ._integer_plan import MOVES
 from ._onnx_lowering import Lowering
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class QuantizedLowering(Lowering):
     @property
     def _moves_integers(self) -> bool:
         """Whether the present node only moves numbers, which integers are as good for."""
-        return self._is_integer and self.node is not None and isinstance(self.node.op, Pad | Reshape)
+        return self._is_integer and self.node is not None and isinstance(self.node.op, MOVES)
 
     def begin(self, node: Node) -> None:
         self.node = node

@@ -11,10 +11,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Node
-from edgeeff.ops import Conv2d, Pad, Padding, Pool, Unary, Weight
+from edgeeff.ops import Conv2d, Pad, Padding, Pool, Weight
 
 from ._tflite_lowering import ACTIVATIONS, OPERATORS, Lowering, stored_shape
-from ._windows import fit_window, window_excess
+from ._windows import fit_window, never_negative, window_excess
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
 
@@ -62,7 +62,7 @@ def pool(low: Lowering, node: Node, op: Pool) -> int:
     options.filterHeight, options.filterWidth = op.kernel
     options.strideH, options.strideW = op.stride
     if op.kind == "max":
-        fill = 0.0 if _never_negative(low.makers.get(node.inputs[0])) else float(np.finfo(np.float32).min)
+        fill = 0.0 if never_negative(node.inputs[0], low.makers) else float(np.finfo(np.float32).min)
         image = _padded(low, image, name, window.padding, fill)
         return low.emit(OPERATORS.MAX_POOL_2D, [image], node.name, stored_shape(y), options)
     image = _padded(low, image, name, window.padding)
@@ -72,14 +72,6 @@ def pool(low: Lowering, node: Node, op: Pool) -> int:
     average = low.emit(OPERATORS.AVERAGE_POOL_2D, [image], f"{node.name}/average", stored_shape(y), options)
     scale = low.constant(f"{node.name}/scale", window_excess(x, y, op))
     return low.emit(OPERATORS.MUL, [average, scale], node.name, stored_shape(y), schema.MulOptionsT())
-
-
-def _never_negative(node: Node | None) -> bool:
-    if node is None:
-        return False
-    if isinstance(node.op, Unary):
-        return node.op.kind in ("relu", "relu6", "sigmoid", "hard_sigmoid")
-    return getattr(node.op, "activation", "none") != "none"
 
 
 def _padded(low: Lowering, image: int, name: str, padding: Padding, fill: float = 0.0) -> int:

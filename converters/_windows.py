@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeeff.ops import Padding, Pool, Shape, Weight
+from edgeeff.graph import Node
+from edgeeff.ops import Concat, Pad, Padding, Pool, Reshape, Shape, Slice, Transpose, Unary, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,19 @@ def window_excess(x: Shape, y: Shape, op: Pool) -> Weight:
         start = np.arange(y[2 + i]) * op.stride[i] - op.padding[i]
         excess.append(op.kernel[i] / (np.minimum(start + op.kernel[i], x[2 + i]) - np.maximum(start, 0)))
     return np.multiply.outer(*excess)[None, None].astype(np.float32)
+
+
+def never_negative(name: str, makers: Mapping[str, Node]) -> bool:
+    """Whether no element of a value is below 0, so that zeros around it are nothing to a maximum.
+
+    Args:
+        makers: value -> the node that makes it.
+    """
+    node = makers.get(name)
+    if node is None:
+        return False
+    if isinstance(node.op, Unary):
+        return node.op.kind in ("relu", "relu6", "sigmoid", "hard_sigmoid")
+    if isinstance(node.op, Concat | Pad | Pool | Reshape | Slice | Transpose):
+        return all(never_negative(source, makers) for source in node.inputs)
+    return getattr(node.op, "activation", "none") != "none"

@@ -31,7 +31,7 @@ def every_step(steps: Ladder, limits: Limits) -> float | None:
     """The same by trying all that can be built."""
     fits = [
         made.phi
-        for index in range(steps.lowest, math.ceil(13 / steps.step))
+        for index in range(steps.lowest, math.ceil(6 / steps.step))
         if isinstance(made := steps.at(index), Scaled) and not made.excess(limits)
     ]
     return max(fits, default=None)
@@ -129,7 +129,7 @@ def test_few_measurements_find_the_largest_in_time(target_s: float, power: float
     assert best is not None
     fits = [
         made.phi
-        for index in range(-100, 100)
+        for index in range(-80, 30)
         if isinstance(made := steps.at(index), Scaled) and device(made).latency_s <= target_s
     ]
     assert best.scaled.phi == max(fits)
