@@ -18,7 +18,8 @@ from edgeeff.conditions import Gate
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
 from edgeeff.gate.figures import Limits
-from edgeeff.gate.session import CheckRun, GateCase, GatePolicy, PairDone
+from edgeeff.gate.pairing import GateCase
+from edgeeff.gate.session import CheckRun, GatePolicy, PairDone
 from edgeeff.gate.several import Build
 from edgeeff.gate.verdict import check_of
 from edgeeff.graph import Graph, Node
@@ -54,7 +55,7 @@ for name, m in models.items():
     loaded(m, side=name)
     say("stage", side=name, stage="run")
     if m.get("crashes") and rng.random() < m["crashes"]: os.abort()
-    if spec["outputs"]:
+    if spec["outputs"] and not m.get("silent"):
         values = m.get("outputs", [1.0, 2.0])
         text = base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
         say("outputs", side=name, inputs=m.get("inputs", [{"name": "x", "dtype": "float32", "shape": [1, 3]}]),
@@ -326,6 +327,12 @@ def test_sides_that_do_not_do_the_same_work_are_refused(field: str, cases: Calla
     assert check.verdict is Verdict.REFUSED and check.reasons[0].startswith(reason)
     if field == "outputs":
         assert run(cases(baseline=content), policy=GatePolicy(allowed=frozenset(["outputs"]))).verdict is Verdict.PASSED
+
+
+def test_sides_whose_answers_nobody_saw_do_not_pass(cases: Callable[..., GateCase]) -> None:
+    check = run(cases(baseline={"silent": True}))
+    assert check.verdict is Verdict.INCONCLUSIVE
+    assert check.reasons == ("no launch told what the two compute, so they may not do the same work",)
 
 
 def test_rounding_is_no_disagreement(cases: Callable[..., GateCase]) -> None:

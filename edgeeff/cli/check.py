@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from edgeeff.compare import Check
     from edgeeff.gate.baseline import Match
     from edgeeff.gate.cases import Sides
-    from edgeeff.gate.session import AloneDone, GateCase, GatePolicy, PairDone
+    from edgeeff.gate.pairing import GateCase
+    from edgeeff.gate.session import AloneDone, GatePolicy, PairDone
     from edgeeff.gate.several import Build
     from edgeeff.protocols import Device
 

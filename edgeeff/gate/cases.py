@@ -10,9 +10,9 @@ from edgeeff.cases import Wanted, build_cases
 from edgeeff.compare import Comparison
 from edgeeff.errors import UsageError
 from edgeeff.gate.baseline import Match, label
+from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.past import latest
 from edgeeff.gate.reference import write_reference
-from edgeeff.gate.session import GateCase
 from edgeeff.launch import Case
 from edgeeff.protocols import Device
 

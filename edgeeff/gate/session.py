@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from edgeeff.commands import LaunchPolicy, PairPolicy, PairRequest, PairSide
+from edgeeff.commands import LaunchPolicy, PairPolicy
 from edgeeff.compare import Comparison, Pair, PairResult
 from edgeeff.conditions import Gate
 from edgeeff.errors import EdgeeffError
@@ -20,8 +20,9 @@ from edgeeff.gate.answers import answer
 from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
 from edgeeff.gate.decision import Decision, Plan, decide
 from edgeeff.gate.figures import Limits
-from edgeeff.gate.past import Past, decide_shift
-from edgeeff.launch import Case, Pushed, push, run_command, run_launch
+from edgeeff.gate.pairing import Bench, GateCase
+from edgeeff.gate.past import decide_shift
+from edgeeff.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.stats import succeeded
 from edgeeff.values import Launch, Measurement
@@ -36,24 +37,6 @@ ALONE_POLICY = LaunchPolicy(warmup_runs=1, warmup_s=0.0, min_runs=3, max_runs=10
 
 MAX_FAILURES = 3
 """So many failed launches in a row end the check."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateCase:
-    """What is compared with what.
-
-    Args:
-        candidate_python, baseline_python: the interpreter of a side, where it has one of its own.
-        past: the baseline is the reference model, and the candidate is compared with an earlier run against it.
-    """
-
-    id: str
-    name: str
-    candidate: Case
-    baseline: Case
-    candidate_python: tuple[str, ...] = ()
-    baseline_python: tuple[str, ...] = ()
-    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +98,7 @@ class CheckRun:
         self._gate = gate
         self._began = 0.0
         self._longest_s = 0.0
+        self.compared = False
 
     @property
     def candidate(self) -> Measurement:
@@ -145,7 +129,7 @@ class CheckRun:
         pushed = push(self.case.candidate, self._device), push(self.case.baseline, self._device)
         yield from self._alone(*pushed)
         if not self.refusals and self.gave_up is None:
-            yield from self._paired(*pushed)
+            yield from self._paired(Bench(self.case, self._device, *pushed, self.policy.pair))
 
     def _refuse_differences(self) -> None:
         for side, measurement in self.sides.items():
@@ -193,24 +177,28 @@ class CheckRun:
             return replace(pushed, runner=pushed.runner.started_by(python))
         return pushed
 
-    def _paired(self, candidate: Pushed, baseline: Pushed) -> Iterator[PairDone]:
-        runner = candidate.runner if isinstance(candidate.runner, PairingRunner) else None
-        if not isinstance(baseline.runner, PairingRunner):
-            runner = None
-        self.interleaved = runner is not None
+    def _paired(self, bench: Bench) -> Iterator[PairDone]:
+        self.interleaved = bench.runner is not None
         self.decision = self.decide(spent=False)
-        if runner is None:
+        if not self.interleaved:
             self._compare_here()
         while self.decision.verdict is None and self.gave_up is None and not self.refusals:
             began = self._clock()
-            if runner is not None:
-                pair = self._take_turns(runner, candidate, baseline)
-            else:
-                pair = self._one_after_the_other(candidate, baseline)
+            pair = self._launch(bench)
             self.pairs = (*self.pairs, pair)
             self._longest_s = max(self._longest_s, self._clock() - began)
             self._judge()
             yield PairDone(self.comparison, pair, self.decision, self._clock())
+
+    def _launch(self, bench: Bench) -> Pair:
+        """A paired launch on a cool device; the first of which that ends well tells what both sides compute."""
+        index = len(self.pairs)
+        before, problem = self._gate.open()
+        if problem is not None:
+            return _failed(index, problem)
+        result = bench.launch(index, self._rng.getrandbits(32), before, outputs=not self.compared)
+        self._compare_answers(result)
+        return result.pair
 
     def _judge(self) -> None:
         """What the pairs so far say; the looks are at whole batches, so that there are not more than planned."""
@@ -244,39 +232,6 @@ class CheckRun:
         """Time since the check began, without what it waited for the device to cool."""
         return time.monotonic() - self._began - self._gate.waited_s
 
-    def _take_turns(self, runner: PairingRunner, candidate: Pushed, baseline: Pushed) -> Pair:
-        index, seed = len(self.pairs), self._rng.getrandbits(32)
-        before, problem = self._gate.open()
-        started = time.time()
-        if problem is not None:
-            return _failed(index, problem)
-        request = self._request(candidate.model, baseline.model, seed, outputs=index == 0)
-        output = run_command(self._device, runner.pair_command(request), self.policy.pair.timeout_s)
-        result = runner.parse_pair(output)
-        after = self._device.state()
-        self._compare_answers(result)
-        pair = replace(
-            result.pair, index=index, seed=seed, started_unix_s=started, state_before=before, state_after=after
-        )
-        if before.boot_id != after.boot_id:
-            return replace(pair, error="the device rebooted during this launch")
-        return pair
-
-    def _request(self, candidate: str, baseline: str, order_seed: int, *, outputs: bool) -> PairRequest:
-        context = self.candidate
-        return PairRequest(
-            PairSide(candidate, self.candidate.runtime, self.case.candidate_python),
-            PairSide(baseline, self.baseline.runtime, self.case.baseline_python),
-            context.accelerator,
-            context.threads,
-            context.seed,
-            order_seed,
-            self.case.candidate.shapes,
-            outputs,
-            self.policy.pair,
-            context.cpus,
-        )
-
     def _compare_here(self) -> None:
         """The device's runner gives no outputs: the format's own runtime, on this machine, gives them."""
         try:
@@ -290,40 +245,12 @@ class CheckRun:
         self._compare_answers(PairResult(_failed(0, ""), ours, theirs))
 
     def _compare_answers(self, result: PairResult) -> None:
-        if self.case.past is None and result.candidate is not None and result.baseline is not None:
+        if result.candidate is None or result.baseline is None:
+            return
+        self.compared = True
+        if self.case.past is None:
             precisions = self.candidate.precision, self.baseline.precision
             self._refuse(*disagreements(result.candidate, result.baseline, precisions, self.policy.allowed))
-
-    def _one_after_the_other(self, candidate: Pushed, baseline: Pushed) -> Pair:
-        """Neighbouring launches, for a runner that takes one model: coarser, since they do not share their moment."""
-        index, first = len(self.pairs), self._rng.random() < 0.5
-        before, problem = self._gate.open()
-        if problem is not None:
-            return _failed(index, problem)
-        started = time.time()
-        sides = [(self.case.candidate, candidate), (self.case.baseline, baseline)]
-        launches: list[Launch | None] = [None, None]
-        for side in (0, 1) if first else (1, 0):
-            launches[side] = run_launch(*_at(sides, side, self._device), LaunchPolicy(), index)
-        ours, theirs = launches
-        assert ours is not None and theirs is not None
-        errors = [f"the {n}: {x.error}" for n, x in (("candidate", ours), ("baseline", theirs)) if x.error is not None]
-        return Pair(
-            index,
-            ours,
-            theirs,
-            candidate_first=(first,),
-            interleaved=False,
-            error="; ".join(errors) or None,
-            started_unix_s=started,
-            state_before=before,
-            state_after=self._device.state(),
-        )
-
-
-def _at(sides: list[tuple[Case, Pushed]], side: int, device: Device) -> tuple[Case, Device, Pushed]:
-    case, pushed = sides[side]
-    return case, device, pushed
 
 
 def _failed(index: int, error: str) -> Pair:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from edgeeff.compare import Check, Verdict
 from edgeeff.conditions import Gate
 from edgeeff.gate.decision import Plan, decide
-from edgeeff.gate.session import AloneDone, CheckRun, GateCase, GatePolicy, PairDone
+from edgeeff.gate.pairing import GateCase
+from edgeeff.gate.session import AloneDone, CheckRun, GatePolicy, PairDone
 from edgeeff.gate.signed_rank import probability_above
 from edgeeff.gate.verdict import check_of
 from edgeeff.protocols import Device

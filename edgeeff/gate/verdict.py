@@ -86,6 +86,8 @@ def _doubts(run: CheckRun) -> Iterator[str]:
     alone = [launch for m in (run.candidate, run.baseline) for launch in m.launches if launch.error is not None]
     if alone:
         yield f"{len(alone)} launches of one side alone failed: {alone[-1].error}"
+    if run.pairs and run.interleaved and run.case.past is None and not run.compared:
+        yield "no launch told what the two compute, so they may not do the same work"
     faults = [pair for pair in run.pairs if pair.clock_fault]
     if len(faults) > MOST_CLOCK_FAULTS * len(run.pairs):
         yield f"{len(faults)} of {len(run.pairs)} launches: {faults[-1].error}"
