@@ -171,8 +171,6 @@ class AdbDevice(Closing):
         except MeasurementError as error:
             if "did not finish" in error.message:
                 raise DeviceError(f"{self.serial} does not answer: {error.message}", CURES["offline"]) from error
-            if found:
-                return "".join(f"{line}\n" for line in found)
         return "".join(f"{line}\n" for line in found)
 
     def _try(self, argv: Sequence[str]) -> str | None:

@@ -17,6 +17,9 @@ from edgeeff.values import DeviceState, Launch, ThermalLimits
 POLL_S = 5.0
 """Between two looks at a device that cools: reading its state is work, which warms it."""
 
+HEAT_WORDS = frozenset({"throttled", "soft temperature limit"})
+"""What a board says of itself while it is too hot; that its power supply is too weak, no waiting cures."""
+
 STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 """Android's thermal statuses by number."""
 
@@ -27,6 +30,9 @@ def too_hot(state: DeviceState, limits: ThermalLimits) -> str | None:
     if status is not None and highest is not None and status > highest:
         name = STATUS[status] if status < len(STATUS) else "unknown"
         return f"thermal status {status} ({name}), the limit is {highest}"
+    held_back = HEAT_WORDS & set(state.throttling or ())
+    if held_back:
+        return f"the board says: {', '.join(sorted(held_back))}"
     celsius, hottest = state.temperature_c, limits.max_temperature_c
     if celsius is not None and hottest is not None and celsius > hottest:
         return f"{celsius:.1f} °C, the limit is {hottest:g} °C"

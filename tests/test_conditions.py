@@ -39,6 +39,8 @@ def test_what_is_too_hot() -> None:
     assert too_hot(HOT, LIMITS) == "thermal status 2 (moderate), the limit is 0"
     assert too_hot(replace(COOL, temperature_c=45.1), LIMITS) == "45.1 °C, the limit is 45 °C"
     assert too_hot(HOT, ThermalLimits()) is None
+    assert too_hot(DeviceState(throttling=("throttled", "undervoltage")), LIMITS) == "the board says: throttled"
+    assert too_hot(DeviceState(throttling=("undervoltage",)), LIMITS) is None  # which no waiting cures
     assert too_hot(DeviceState(), LIMITS) is None  # unknown is not hot; that it is unknown is said elsewhere
 
 

@@ -241,6 +241,33 @@ def test_fixed_performance_is_restored_also_after_ctrl_c(
     assert all(not name.endswith((".pb", ".part")) for name in double.files())
 
 
+def test_ctrl_c_reaches_each_of_several_devices(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    doubles = [phone(), phone()]
+    path = runner(before=f"touch {tmp_path}/began-$$; sleep 30")
+    devices = [part for double in doubles for part in ("--device", f"adb:{double.serial}")]
+    argv = [*EDGEEFF, "bench", str(small_tflite), *devices, "--runner", str(path), "--fixed-performance"]
+    process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(400):
+            if len(list(tmp_path.glob("began-*"))) == 2:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    for double in doubles:
+        assert (double.root / "cmd.log").read_text().splitlines()[-1].endswith("mode-enabled false")
+        for _ in range(100):
+            if not double.running():
+                break
+            time.sleep(0.05)
+        assert not double.running()
+
+
 def test_fixed_performance_where_there_is_none(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
