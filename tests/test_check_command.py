@@ -60,7 +60,7 @@ def test_work_that_was_added_is_found_and_written_down(tmp_path: Path) -> None:
 
 def test_two_interpreters_take_turns(tmp_path: Path, small_onnx: Path, small_tflite: Path) -> None:
     """TFLite on LiteRT against ONNX on onnxruntime: NHWC and NCHW, a process each, the same answers."""
-    arguments = ("--against-runtime", "onnxruntime", "--runtime-python", sys.executable, "--seconds", "8")
+    arguments = ("--against-runtime", "onnxruntime", "--runtime-python", sys.executable, "--seconds", "4")
     code, document, errors = check(tmp_path, small_tflite, "--against", small_onnx, *arguments)
     assert document["verdict"] != "refused", (document, errors)
     assert document["launches"] > 0 and code in (0, 1, 3)

@@ -15,7 +15,7 @@ from edgeeff.benchmarks.against.gate import Setting, check
 from edgeeff.compare import Verdict
 
 CHECKS = 120
-EXPECTED = [26, 34, 22, 30, 38, 54, 58, 14]
+EXPECTED = [14, 18, 10, 10, 10, 26, 10, 14]
 """Of seeds 0 to 7, 3 % slower and loaded: launches until "regressed"."""
 
 
@@ -36,7 +36,7 @@ def test_identical_files_raise_no_alarm(pairs: dict[tuple[str, str], _gate_data.
 
 
 @pytest.mark.parametrize(("kind", "slowdown", "least"), [
-    ("quiet", 0.03, 0.98), ("loaded", 0.03, 0.93), ("quiet", 0.05, 1.0), ("loaded", 0.05, 1.0),
+    ("quiet", 0.03, 0.98), ("loaded", 0.03, 0.97), ("quiet", 0.05, 1.0), ("loaded", 0.05, 1.0),
 ])  # fmt: skip
 def test_scaled_slowdowns_are_found(
     pairs: dict[tuple[str, str], _gate_data.Paired], kind: str, slowdown: float, least: float

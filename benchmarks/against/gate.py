@@ -46,6 +46,7 @@ class Setting:
     other: str
     slowdown: float
     max_slowdown: float = 0.03
+    clock: str = "cpu"
 
     @property
     def label(self) -> str:
@@ -85,7 +86,7 @@ def check(recording: recorded.Paired, setting: Setting, seed: int) -> Outcome:
 
 def _cell(argument: tuple[Setting, int, int]) -> list[Outcome]:
     setting, first, count = argument
-    recording = recorded.paired(setting.kind, setting.other)
+    recording = recorded.paired(setting.kind, setting.other, setting.clock)
     return [check(recording, setting, seed) for seed in range(first, first + count)]
 
 
@@ -97,11 +98,13 @@ def settings() -> Iterator[Setting]:
             yield Setting(kind, "a", slowdown, 0.02)
         for other in ("b1", "b3", "r1", "r3"):
             yield Setting(kind, other, 0.0)
+        for slowdown in (0.0, 0.03, 0.05):
+            yield Setting(kind, "a", slowdown, clock="wall")
 
 
 def resampled(checks: int) -> None:
     print(f"edgeeff check: {checks} resampled checks a row, budget {BUDGET_S:g} s, printed interval 99 %\n")
-    texts, verdicts = ("launches", "candidate"), ("regressed", "improved", "passed", "inconclusive")
+    texts, verdicts = ("launches", "candidate", "clock"), ("regressed", "improved", "passed", "inconclusive")
     numbers = ["true, %", "--max-slowdown", *(f"{name}, %" for name in verdicts)]
     numbers += ["coverage, %", "at 10 launches, %", "mean, s", "95th, s"]
     columns = [*map(Column, texts), *(Column(name, "decimal") for name in numbers)]
@@ -119,10 +122,13 @@ def _row(setting: Setting, outcomes: Sequence[Outcome]) -> list[str]:
     verdicts = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.PASSED, Verdict.INCONCLUSIVE)
     few = [outcome.covered for outcome in outcomes if outcome.launches == Plan().first]
     seconds = sorted(outcome.seconds for outcome in outcomes)
-    truth = setting.slowdown if setting.other == "a" else recorded.paired(setting.kind, setting.other).value
+    truth = (
+        setting.slowdown if setting.other == "a" else recorded.paired(setting.kind, setting.other, setting.clock).value
+    )
     return [
         setting.kind,
         setting.label,
+        setting.clock,
         f"{truth * 100:+.2f}",
         f"{setting.max_slowdown * 100:g} %",
         *(f"{100 * count[verdict] / len(outcomes):.2f}" for verdict in verdicts),
