@@ -1,0 +1,92 @@
+"""What int8 is asked for on the command line, and images where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edgeeff.calibration import held_out_of
+from edgeeff.cli._integers import IntegerRequest, ShareType
+from edgeeff.cli.convert import convert
+from edgeeff.convert import Network
+from edgeeff.converters import synthesise
+from edgeeff.errors import UsageError
+from edgeeff.graph import Graph
+from edgeeff.integer_options import IntegerOptions
+from edgeeff.values import Normalisation
+
+NETWORK = Network(
+    "net",
+    Graph("net", {"image": (1, 3, 32, 32)}, (), ("image",)),
+    (np.zeros((1, 3, 32, 32), np.float32),),
+    (),
+    "noise",
+    "random(seed=0)",
+    0,
+    resolution=32,
+    classes=10,
+    normalisation=Normalisation((0.5, 0.4, 0.3), (0.2, 0.2, 0.2)),
+)
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.02", 0.02), ("0", 0.0), ("12.5 %", 0.125)])
+def test_a_drop_is_a_share_or_a_percentage(text, share):
+    assert ShareType().convert(text, None, None) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["one", "-1%", "100%", "5", ""])
+def test_what_is_no_share_is_refused(text):
+    done = CliRunner().invoke(convert, ["--variant", "lite0", "--precision", "int8", "--max-drop", text])
+    assert done.exit_code == 2
+    assert "is not a share such as 1% or 0.01" in done.output
+
+
+def test_an_unknown_technique_has_a_suggestion():
+    done = CliRunner().invoke(convert, ["--variant", "lite0", "--precision", "int8", "--without", "bias-corection"])
+    assert isinstance(done.exception, UsageError)
+    assert "bias-correction" in str(done.exception.hint)
+
+
+@pytest.mark.parametrize(
+    ("request_", "option"),
+    [
+        (IntegerRequest(options=IntegerOptions(max_drop=0.01)), "--max-drop"),
+        (IntegerRequest(options=IntegerOptions(explain=True)), "--explain"),
+        (IntegerRequest(options=IntegerOptions(without=frozenset({"percentile"}))), "--without"),
+        (IntegerRequest(Path("none")), "--calibration"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(request_, option):
+    with pytest.raises(UsageError, match=f"{option} changes nothing at --precision fp32"):
+        request_.require_use(["fp32"])
+    request_.require_use(["fp32", "int8"])
+
+
+def test_a_drop_of_classes_needs_classes():
+    features = replace(NETWORK, classes=0)
+    with pytest.raises(UsageError, match="--max-drop counts classes, and net gives features"):
+        IntegerRequest(options=IntegerOptions(max_drop=0.01)).images(features)
+
+
+def test_images_that_are_made_are_pictures_and_the_same_every_time():
+    made, again = synthesise(NETWORK), synthesise(NETWORK)
+    assert np.array_equal(made.images, again.images)
+    assert len(made.images) + len(made.held_out) == 64
+    assert "no photos" in made.source
+    pixels = made.images * 0.2 + np.array([0.5, 0.4, 0.3])[:, None, None]
+    assert pixels.min() > -1e-5
+    assert pixels.max() < 1 + 1e-5
+    assert pixels.std() > 0.1  # not grey
+    assert np.abs(np.diff(pixels, axis=3)).mean() < 0.8 * pixels.std()  # nor noise: neighbours are alike
+
+
+def test_neighbours_are_held_out_together():
+    for count in (8, 20, 64, 86):
+        held_out = held_out_of(count)
+        assert 0.2 <= held_out.mean() <= 0.27
+        borders = int(np.abs(np.diff(held_out.astype(int))).sum())
+        assert borders <= held_out.sum()
