@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from edgeeff.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
@@ -69,13 +67,6 @@ def quantize_for_timing(graph: Graph, image: Array) -> Graph:
     from ._timing import quantize_roughly
 
     return quantize_roughly(graph, image)
-
-
-def simulate(graph: Graph, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """The outputs of a graph with one input, quantised as its file will compute, for (count, ...) images."""
-    from ._execute import outputs
-
-    return outputs(graph, images)
 
 
 def synthesise(network: Network) -> Calibration:

@@ -3,14 +3,17 @@
     python -m edgeeff.benchmarks.against.int8_techniques --calibration CALIB --held-out OTHERS \\
         --network lite0 --network b0=efficientnet_b0_features.safetensors
 
-CALIB and OTHERS are folders of photos; crops of one photo must not stand in both. The figures are of the simulated
-integers, of which the files hold the same: everything in int8 that can be, SQNR of the outputs in dB against the float
-network on OTHERS, and on how many of them the class in first place is the same. CPU is what quantizing took.
+CALIB and OTHERS are folders of photos; crops of one photo must not stand in both. Everything that can be is in int8.
+The figures are those of the written .tflite files, run in LiteRT: SQNR of the outputs in dB against the float file on
+OTHERS, and on how many of them the class in first place is the same. CPU is what the whole conversion took.
 """
 
 from __future__ import annotations
 
+import json
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +22,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.calibration import Calibration, load, preprocess
-from edgeeff.cli.convert import find_variant
-from edgeeff.convert import Network
-from edgeeff.converters import quantize, simulate, synthesise, trace
-from edgeeff.errors import EdgeeffError
+from edgeeff import registry
+from edgeeff.artifacts import read_manifest
+from edgeeff.calibration import preprocess
+from edgeeff.errors import EdgeeffError, MeasurementError
 from edgeeff.evaluation.dataset import find_unlabelled
-from edgeeff.integer_options import IntegerOptions
-from edgeeff.networks import from_variant
 from edgeeff.parity import agreement, sqnr_db
 from edgeeff.report._table import Column, Table, text
 from edgeeff.techniques import TECHNIQUES
-from edgeeff.weights import load as load_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,13 @@ class Row:
 @click.option("--network", "names", multiple=True, required=True, help="NAME, or NAME=WEIGHTS. Repeatable.")
 @click.option("--calibration", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--held-out", type=click.Path(exists=True, path_type=Path), required=True)
-def main(names: Sequence[str], calibration: Path, held_out: Path) -> None:
+@click.option("--work", type=click.Path(path_type=Path), default=Path("build/techniques"), show_default=True)
+def main(names: Sequence[str], calibration: Path, held_out: Path, work: Path) -> None:
     """Measures each technique on each network."""
     rows: list[Row] = []
     try:
         for name in names:
-            for row in _rows(name, calibration, held_out):
+            for row in _rows(name, calibration, held_out, work):
                 rows.append(row)
                 click.echo(f"{row.network}, {row.what}: {row.sqnr_db:.1f} dB, {row.cpu_s:.0f} s of CPU", err=True)
     except EdgeeffError as error:
@@ -63,46 +63,58 @@ def main(names: Sequence[str], calibration: Path, held_out: Path) -> None:
     click.echo(text(Table(columns, cells)), nl=False)
 
 
-def _rows(name: str, calibration: Path, held_out: Path) -> Iterator[Row]:
-    variant_name, _, weights = name.partition("=")
-    variant, family = find_variant(variant_name)
-    loaded = load_weights(variant, family, weights or "pretrained", classes=None, padding=None)
-    network = from_variant(variant, family, loaded, trace)
-    assert network.normalisation is not None
-    normalisation = network.normalisation
+def _rows(name: str, calibration: Path, held_out: Path, work: Path) -> Iterator[Row]:
+    variant, _, weights = name.partition("=")
+    chosen = ["--variant", variant, "--weights", weights or "pretrained"]
+    exact = _convert([*chosen, "--out", str(work)])
+    manifest = read_manifest(exact)
+    if manifest is None or manifest.normalisation is None or manifest.resolution is None:
+        raise MeasurementError(f"{exact}: its manifest does not tell how images are normalised")
     examples = find_unlabelled(held_out).examples
-    images = np.stack([preprocess(example.path, variant.resolution, normalisation) for example in examples])
-    expected = simulate(network.graph, images)
-    photos = load(calibration, variant.resolution, normalisation)
-    for what, left_out in _settings():
-        yield _row(network, what, photos, frozenset(left_out), images, expected)
-    yield _row(network, "all, --calibration none", synthesise(network), frozenset(), images, expected)
+    images = np.stack([preprocess(example.path, manifest.resolution, manifest.normalisation) for example in examples])
+    expected = _outputs(exact, images)
+    photos = ["--precision", "int8", "--calibration"]
+    for what, options in [
+        *((what, [*photos, str(calibration), *options]) for what, options in _settings()),
+        ("all, --calibration none", [*photos, "none"]),
+    ]:
+        before = _cpu_s()
+        path = _convert([*chosen, *options, "--min-sqnr", "-1000", "--out", str(work)])
+        spent = _cpu_s() - before
+        given = _outputs(path, images)
+        yield Row(variant, what, sqnr_db(expected, given), agreement(expected, given), len(images), spent)
 
 
-def _settings() -> Iterator[tuple[str, Sequence[str]]]:
-    yield "all", ()
+def _settings() -> Iterator[tuple[str, list[str]]]:
+    yield "all", []
     for technique in TECHNIQUES:
-        yield f"without {technique}", (technique,)
-    yield "none (min-max, plain rounding)", tuple(TECHNIQUES)
+        yield f"without {technique}", ["--without", technique]
+    yield "none (min-max, plain rounding)", [part for name in TECHNIQUES for part in ("--without", name)]
 
 
-def _row(
-    network: Network,
-    what: str,
-    photos: Calibration,
-    left_out: frozenset[str],
-    images: NDArray[np.float32],
-    expected: Sequence[NDArray[np.float32]],
-) -> Row:
-    before = _cpu_s()
-    made = quantize(network, "int8", photos, IntegerOptions(without=left_out))
-    spent = _cpu_s() - before
-    given = simulate(made.graph, images)
-    return Row(network.name, what, sqnr_db(expected, given), agreement(expected, given), len(images), spent)
+def _convert(options: Sequence[str]) -> Path:
+    """The file that `edgeeff convert` writes.
+
+    Raises:
+        MeasurementError: it fails.
+    """
+    argv = [sys.executable, "-m", "edgeeff", "convert", *options, "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        raise MeasurementError(f"{' '.join(argv[2:])} fails", done.stderr[-1000:])
+    return Path(json.loads(done.stdout)["artifacts"][0]["path"])
+
+
+def _outputs(path: Path, images: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+    layout = registry.converter("tflite").layout
+    outputs, defects = registry.runtime("litert").check(path, [layout(images)])
+    if defects:
+        raise MeasurementError(f"{path}: {'; '.join(defects)}")
+    return [np.asarray(output, np.float32) for output in outputs]
 
 
 def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
