@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 # What the tests and checks run with; the versions are in constraints.txt.
-DEV := pytest hypothesis selenium mypy ruff build
+DEV := pytest hypothesis selenium scikit-learn mypy ruff build
 
 demo: install
 	$(BIN)/edgeeff convert --variant lite0 --variant b0 --format onnx --format tflite

@@ -128,6 +128,20 @@ def accuracy(
 ) -> float:
     """Trains a variant from the same start as any other, and gives its top-1 on the held-out images, a fraction.
 
+    Args, Raises: see `train`.
+    """
+    return train(variant, family, folder, recipe, progress)[1]
+
+
+def train(
+    variant: Variant,
+    family: ModelFamily,
+    folder: ImageFolder,
+    recipe: Recipe,
+    progress: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> tuple[torch.nn.Module, float]:
+    """The trained network, in eval mode, and its top-1 on the held-out images.
+
     Args:
         progress: told each epoch and its mean loss.
 
@@ -148,7 +162,7 @@ def accuracy(
         for part in (folder.trained, folder.held_out)
     )
     _fit(module, trained, torch.tensor(folder.trained.labels), recipe, progress)
-    return top1(module, held_out, folder.held_out.labels, recipe.batch)
+    return module, top1(module, held_out, folder.held_out.labels, recipe.batch)
 
 
 def network(variant: Variant, family: ModelFamily, classes: int) -> Any:

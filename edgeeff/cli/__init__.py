@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Say whether a file became slower than its baseline: the gate for CI.",
     "profile": "Time each op of a file: where the time goes.",
     "evaluate": "Measure how right a file is on labelled images, and how close to its float file.",
+    "search": "Search a network for a device and your images: MnasNet's loop, small.",
     "predict": "Estimate what a network would take on a device, by a model fitted there.",
     "devices": "Show what is connected, and whether it works.",
     "history": "Show how latencies went over time, where they changed, and whether they creep.",

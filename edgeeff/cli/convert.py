@@ -159,7 +159,11 @@ def convert_default(out: Path) -> list[Path]:
 
 
 def find_variant(name: str) -> tuple[Variant, ModelFamily]:
-    """A published variant of any family, and its family."""
+    """A published variant of any family, and its family; of a file that `edgeeff search` wrote, the network in it."""
+    if name.endswith(".json"):
+        from edgeeff.search.networks import family_of, read
+
+        return family_of(read(Path(name)))
     known: dict[str, tuple[Variant, ModelFamily]] = {}
     for family in registry.families().values():
         known |= {variant.name: (variant, family) for variant in family.variants.values()}

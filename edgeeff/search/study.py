@@ -1,0 +1,130 @@
+"""The study: Optuna's, in a storage that several machines may share, with what makes its trials comparable.
+
+Two runs of one study must agree on everything that a reward depends on; that is kept beside the study and compared.
+A trial whose process died is failed and its network is tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+SCHEMA = 1
+SAMPLERS = ("tpe", "random")
+_TERMS, _OWNER = "edgeeff:terms", "edgeeff:owner"
+
+
+def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: str, seed: int) -> optuna.Study:
+    """Opens a study, or makes it.
+
+    Args:
+        storage: SQLAlchemy's URL; "sqlite:///PATH" or "postgresql+psycopg://...".
+        terms: what all trials of the study share: the images, the device, T, w, epochs ...
+
+    Raises:
+        MissingExtraError: Optuna or the database's driver is not installed.
+        UsageError: the storage cannot be used, or the study was made under other terms.
+    """
+    try:
+        import optuna
+        import sqlalchemy
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "search", "edgeeff search") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        _make_folder(storage)
+        engine = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {}
+        place = optuna.storages.RDBStorage(storage, engine_kwargs=engine)
+        study = optuna.create_study(study_name=name, storage=place, direction="maximize", load_if_exists=True)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise UsageError(f"--storage {storage!r} is not a database's URL", "say sqlite:///search.sqlite") from error
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "postgres", "a study in that database") from error
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise UsageError(f"the study's storage cannot be used: {reason}", "check --storage") from error
+    _agree(study, terms)
+    _fail_orphans(study)
+    study.sampler = _sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
+    return study
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """The controller. Its seed moves on with the trials, or a study that goes on would repeat itself."""
+    import optuna
+
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    # The networks of several machines that run at once are kept apart by assuming the worst of those unfinished.
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=10, constant_liar=True)
+
+
+def _make_folder(storage: str) -> None:
+    if storage.startswith("sqlite:///"):
+        Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _agree(study: optuna.Study, terms: Mapping[str, Any]) -> None:
+    """Writes the terms into a new study; compares them with those of an old one."""
+    wanted = {"schema": SCHEMA, **terms}
+    known = study.user_attrs.get(_TERMS)
+    if known is None:
+        if study.get_trials(deepcopy=False):
+            raise UsageError(f"the study {study.study_name!r} was not made by edgeeff", "name another with --study")
+        study.set_user_attr(_TERMS, wanted)
+        return
+    if known.get("schema") != SCHEMA:
+        raise UsageError(
+            f"the study {study.study_name!r} is of another version of edgeeff: its schema is {known.get('schema')}, "
+            f"this one's is {SCHEMA}",
+            "name another with --study",
+        )
+    different = [f"{key} {known.get(key)!r}, now {wanted[key]!r}" for key in wanted if known.get(key) != wanted[key]]
+    if different:
+        raise UsageError(
+            f"the study {study.study_name!r} was made with other terms: {'; '.join(different)}",
+            "rewards would not compare: say the same again, or name another study with --study",
+        )
+
+
+def claim(trial: optuna.Trial) -> None:
+    """Notes whose trial it is, so that another run on this machine can tell whether its process is alive."""
+    trial.set_user_attr(_OWNER, [socket.gethostname(), os.getpid()])
+
+
+def _fail_orphans(study: optuna.Study) -> None:
+    """Fails the trials of this machine whose process is gone, and has their networks tried again."""
+    import optuna
+
+    running = (optuna.trial.TrialState.RUNNING,)
+    for trial in study.get_trials(deepcopy=False, states=running):
+        host, process = trial.user_attrs.get(_OWNER, (None, None))
+        if host == socket.gethostname() and not _alive(process):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+            again(study, trial.params)
+
+
+def again(study: optuna.Study, parameters: Mapping[str, Any]) -> None:
+    """Has a network proposed once more, before any new one."""
+    if parameters:
+        study.enqueue_trial(dict(parameters), skip_if_exists=False)
+
+
+def _alive(process: int) -> bool:
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,276 @@
+"""MnasNet's loop: the space, a study that goes on after a kill, and a winner that is a variant like any other."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from edgeeff.cli.convert import find_variant
+from edgeeff.cli.search import search
+from edgeeff.errors import DeviceError, MeasurementError, UsageError
+from edgeeff.objective import SOFT
+from edgeeff.search import loop, study
+from edgeeff.search.loop import Cost, Outcome, Work
+from edgeeff.search.networks import Description, family_of, read, short, write
+from edgeeff.search.space import Chooser, Skeleton, propose, size
+
+TERMS: dict[str, Any] = {"target_ms": 1.0, "epochs": 1}
+
+
+class Dice:
+    """Chooses at random."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.asked: list[str] = []
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        self.asked.append(name)
+        return self._random.choice(choices)
+
+
+def proposed(chooser: Chooser, name: str = "found") -> Description:
+    return propose(chooser, Skeleton(), name=name, resolution=32, width=0.25, classes=10)
+
+
+def test_every_proposal_has_the_same_dimensions_and_can_be_built() -> None:
+    asked = []
+    for seed in range(30):
+        dice = Dice(seed)
+        variant, family = family_of(proposed(dice))
+        assert family.costs(variant, classes=10).macs > 0
+        asked.append(dice.asked)
+    assert all(names == asked[0] for names in asked)
+    assert len(asked[0]) == 7 * 6
+    assert size(Skeleton()) == (4 * 2 * 2 * 2 * 3 * 3) ** 7
+
+
+def test_a_description_comes_back(tmp_path: Path) -> None:
+    found = replace(proposed(Dice(1)), top1=0.5, found="a test")
+    write(found, tmp_path / "found.json")
+    assert read(tmp_path / "found.json") == found
+    variant, family = find_variant(str(tmp_path / "found.json"))
+    assert (variant.name, variant.family, variant.published.provenance) == ("found", "searched", "measured")  # type: ignore[union-attr]
+    assert family.build(variant, classes=10, padding="same", bn_eps=1e-3) is not None
+    assert short(found.blocks).count(",") == 6
+
+
+@pytest.mark.parametrize(("harm", "said"), [
+    (lambda d: d | {"schema": 2}, "has schema 2"), (lambda d: {"schema": 1}, "is not a network of edgeeff search"),
+    (lambda d: d | {"blocks": [d["blocks"][0] | {"op": "magic"}]}, "cannot be built"),
+    (lambda d: d | {"blocks": [d["blocks"][0] | {"channels": 0}]}, "cannot be built"),
+])  # fmt: skip
+def test_a_damaged_description_is_refused(tmp_path: Path, harm: Any, said: str) -> None:
+    path = tmp_path / "found.json"
+    write(proposed(Dice(1)), path)
+    path.write_text(json.dumps(harm(json.loads(path.read_text()))))
+    with pytest.raises(UsageError, match=said):
+        find_variant(str(path))
+    with pytest.raises(UsageError, match="there is no network"):
+        find_variant(str(tmp_path / "absent.json"))
+
+
+def surrogate(target_s: float = 1e-3) -> Work:
+    """A world in which kernels of 5 and excitation are worth having, and every layer costs."""
+
+    def latency(network: Description) -> Cost:
+        return Cost(1e-4 * sum(b.layers * b.expansion * b.kernel * b.channels / 64 for b in network.blocks), "estimate")
+
+    def accuracy(network: Description) -> float:
+        gains = sum(0.01 * (b.kernel == 5) + 0.03 * b.excited + 0.01 * b.skips for b in network.blocks)
+        return 0.5 + gains + 0.002 * sum(b.layers for b in network.blocks)
+
+    return Work(lambda chooser, name: proposed(chooser, name), latency, accuracy, target_s, SOFT)
+
+
+def opened(folder: Path, name: str = "s", sampler: str = "tpe", seed: int = 0, **terms: Any) -> Any:
+    return study.open_study(name, f"sqlite:///{folder / 's.sqlite'}", TERMS | terms, sampler=sampler, seed=seed)
+
+
+def searched(folder: Path, sampler: str, seed: int, trials: int = 40) -> float:
+    made = opened(folder, f"{sampler}{seed}", sampler, seed)
+    return max(outcome.reward or 0.0 for outcome in loop.run(made, surrogate(), trials))
+
+
+def test_the_controller_beats_chance_with_the_same_budget(tmp_path: Path) -> None:
+    pairs = [(searched(tmp_path, "tpe", seed), searched(tmp_path, "random", seed)) for seed in range(3)]
+    assert sum(tpe for tpe, _ in pairs) > sum(chance for _, chance in pairs)
+    assert sum(tpe > chance for tpe, chance in pairs) >= 2
+
+
+def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    first = list(loop.run(opened(tmp_path), surrogate(), 3))
+    more = list(loop.run(opened(tmp_path), surrogate(), 5))
+    assert [outcome.number for outcome in loop.complete(opened(tmp_path))] == [0, 1, 2, 3, 4]
+    assert (len(first), len(more)) == (3, 2)
+    assert list(loop.run(opened(tmp_path), surrogate(), 5)) == []
+
+
+@pytest.mark.parametrize(("terms", "said"), [
+    ({"target_ms": 2.0}, r"target_ms 1\.0, now 2\.0"), ({"epochs": 3}, "epochs 1, now 3"),
+])  # fmt: skip
+def test_other_terms_are_refused(tmp_path: Path, terms: dict[str, Any], said: str) -> None:
+    opened(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        opened(tmp_path, **terms)
+
+
+def test_a_study_of_another_version_or_of_others_is_refused(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    made.set_user_attr("edgeeff:terms", {"schema": 99, **TERMS})
+    with pytest.raises(UsageError, match="of another version of edgeeff: its schema is 99"):
+        opened(tmp_path)
+    import optuna
+
+    foreign = optuna.create_study(study_name="theirs", storage=f"sqlite:///{tmp_path / 's.sqlite'}")
+    foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(UsageError, match="was not made by edgeeff"):
+        opened(tmp_path, "theirs")
+
+
+def test_a_storage_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a database's URL"):
+        study.open_study("s", "nonsense", TERMS, sampler="tpe", seed=0)
+    (tmp_path / "s.sqlite").write_bytes(b"no database " * 100)
+    with pytest.raises(UsageError, match="the study's storage cannot be used: file is not a database"):
+        opened(tmp_path)
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_search import opened, surrogate
+from dataclasses import replace
+from pathlib import Path
+from edgeeff.search import loop
+def hang(network):
+    print("there", flush=True)
+    time.sleep(600)
+for outcome in loop.run(opened(Path({folder!r})), replace(surrogate(), accuracy=hang), 5):
+    pass
+"""
+
+
+def test_a_killed_trial_is_tried_again(tmp_path: Path) -> None:
+    list(loop.run(opened(tmp_path), surrogate(), 2))
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"there\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    made = opened(tmp_path)
+    lost = made.get_trials(deepcopy=False)[2]
+    assert lost.state.name == "FAIL"
+    next(loop.run(made, surrogate(), 3))
+    assert made.get_trials(deepcopy=False)[3].params == lost.params
+
+
+def test_a_lost_device_ends_the_search_and_its_network_comes_again(tmp_path: Path) -> None:
+    def lost(network: Description) -> Cost:
+        raise DeviceError("the phone is gone")
+
+    with pytest.raises(DeviceError, match="gone"):
+        list(loop.run(opened(tmp_path), replace(surrogate(), latency=lost), 2))
+    list(loop.run(opened(tmp_path), surrogate(), 2))
+    first, again, _ = opened(tmp_path).get_trials(deepcopy=False)
+    assert (first.state.name, again.state.name) == ("FAIL", "COMPLETE")
+    assert first.params == again.params
+
+
+def test_a_network_that_fails_costs_its_trial_alone(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def sometimes(network: Description) -> float:
+        seen.append(network.name)
+        if len(seen) == 1:
+            raise UsageError("the training diverged in epoch 1")
+        return 0.5
+
+    outcomes = list(loop.run(opened(tmp_path), replace(surrogate(), accuracy=sometimes), 2))
+    assert [outcome.error for outcome in outcomes] == ["the training diverged in epoch 1", None, None]
+
+
+def test_the_same_network_is_not_trained_twice(tmp_path: Path) -> None:
+    fixed = proposed(Dice(3))
+    work = replace(surrogate(), propose=lambda chooser, name: _asked(chooser, fixed, name))
+    outcomes = list(loop.run(opened(tmp_path), work, 3))
+    assert [outcome.repeated for outcome in outcomes] == [False, True, True]
+
+
+def _asked(chooser: Chooser, network: Description, name: str) -> Description:
+    proposed(chooser)
+    return replace(network, name=name)
+
+
+def test_the_best_is_the_highest_reward_and_the_faster_of_equals() -> None:
+    network = proposed(Dice(1))
+    slow, fast = (Outcome(i, network, Cost(s, "measured"), 0.5, 0.4) for i, s in enumerate((2e-3, 1e-3)))
+    assert loop.best([slow, fast, replace(slow, reward=0.3)]) is fast
+    with pytest.raises(MeasurementError, match="no network could be timed"):
+        loop.best([])
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Handwritten digits from scikit-learn, which ships them: 20 images of each of three classes."""
+    from sklearn.datasets import load_digits
+
+    data, root = load_digits(n_class=3), tmp_path_factory.mktemp("digits")
+    for number, (image, label) in enumerate(_some(data.images, data.target)):
+        folder = root / str(label)
+        folder.mkdir(exist_ok=True)
+        Image.fromarray((image * 15.9).astype(np.uint8)).convert("RGB").save(folder / f"{number:03}.png")
+    return root
+
+
+def _some(images: Any, labels: Any) -> Iterator[tuple[Any, int]]:
+    for label in range(3):
+        yield from ((image, label) for image in images[labels == label][:20])
+
+
+def test_a_search_from_images_to_a_converted_winner(digits: Path, tmp_path: Path) -> None:
+    def run(trials: int) -> dict[str, Any]:
+        arguments = ["--train", str(digits), "--target-ms", "1", "--trials", str(trials), "--epochs", "1"]
+        arguments += ["--resolution", "32", "--width", "0.25", "--seconds", "1", "--out", str(tmp_path), "--json"]
+        found = CliRunner().invoke(search, arguments, catch_exceptions=False)
+        return json.loads(found.stdout)  # type: ignore[no-any-return]
+
+    assert len(run(1)["trials"]) == 1
+    found = run(2)
+    assert [trial["latency_provenance"] for trial in found["trials"]] == ["measured", "measured"]
+    assert found["winner"]["top1"] == max(found["trials"], key=lambda trial: trial["reward"])["top1"]
+    converted = subprocess.run(
+        [sys.executable, "-m", "edgeeff", "convert", "--variant", str(tmp_path / "search.json"), "--weights",
+         str(tmp_path / "search.safetensors"), "--out", str(tmp_path / "artifacts"), "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (artifact,) = json.loads(converted.stdout)["artifacts"]
+    assert artifact["variant"] == "search"
+    assert artifact["outputs"][0]["shape"] == [1, 3]
+    assert artifact["parity"]["sqnr_db"] > 100
+    assert (tmp_path / "search.accuracy.csv").read_text().startswith("variant,precision,top1\nsearch,fp32,")
+
+
+def test_impossible_options_are_one_sentence(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--target-ms must be finite"):
+        CliRunner().invoke(search, ["--train", str(digits), "--target-ms", "0"], catch_exceptions=False)
+    (tmp_path / "one").mkdir()
+    with pytest.raises(UsageError, match="holds no images"):
+        CliRunner().invoke(search, ["--train", str(tmp_path), "--target-ms", "1"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="no name for a file"):
+        arguments = ["--train", str(digits), "--target-ms", "1", "--study", "../x"]
+        CliRunner().invoke(search, arguments, catch_exceptions=False)
