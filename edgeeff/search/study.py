@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
 SCHEMA = 1
-SAMPLERS = ("tpe", "random")
+ATTEMPTS = 5
 _TERMS, _OWNER = "edgeeff:terms", "edgeeff:owner"
 
 
@@ -42,7 +43,7 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
     try:
         _make_folder(storage)
         engine = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {}
-        place = optuna.storages.RDBStorage(storage, engine_kwargs=engine)
+        place = _storage(storage, engine)
         study = optuna.create_study(study_name=name, storage=place, direction="maximize", load_if_exists=True)
     except sqlalchemy.exc.ArgumentError as error:
         raise UsageError(f"--storage {storage!r} is not a database's URL", "say sqlite:///search.sqlite") from error
@@ -55,6 +56,21 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
     _fail_orphans(study)
     study.sampler = _sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
     return study
+
+
+def _storage(url: str, engine: Mapping[str, Any]) -> optuna.storages.RDBStorage:
+    """The storage. Two runs that start at once both make its tables, and the second finds them there."""
+    import optuna
+    import sqlalchemy
+
+    for _ in range(ATTEMPTS):
+        try:
+            return optuna.storages.RDBStorage(url, engine_kwargs=dict(engine))
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            if "already exists" not in str(error):
+                raise
+            time.sleep(1)
+    return optuna.storages.RDBStorage(url, engine_kwargs=dict(engine))
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
