@@ -147,6 +147,15 @@ def read_comparisons(path: Path) -> list[Comparison]:
     return [comparison for file in _files(path) for comparison in _parse(file, read_bytes(file))[1]]
 
 
+def read_session(path: Path) -> tuple[list[Measurement], list[Comparison]]:
+    """All that one results file holds.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    return _parse(path, read_bytes(path))
+
+
 def _files(path: Path) -> list[Path]:
     try:
         return sorted(path.glob("*.jsonl")) if path.is_dir() else [path]

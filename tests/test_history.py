@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,12 @@ from click.testing import CliRunner
 
 from edgeeff import store
 from edgeeff.cli.history import history
+from edgeeff.compare import Comparison, Pair
 from edgeeff.errors import EdgeeffError, UsageError
+from edgeeff.history.chain import chained
 from edgeeff.history.change_points import LEAST_STEP, SIGNIFICANCE, creep, steps
 from edgeeff.history.index import SCHEMA, Index, default_url
+from edgeeff.history.points import Point
 from edgeeff.values import DeviceInfo, Launch, Measurement
 
 HOST = DeviceInfo("host", "host", "Some CPU", "Debian 12", "6.1", "x86_64", 2, None)
@@ -106,6 +110,68 @@ def results(tmp_path: Path) -> Path:
             folder, f"s{number:02}", 10 + 0.01 * (number % 5) + (1.0 if number >= 6 else 0.0), 1.79e9 + 86400 * number
         )
     return folder
+
+
+def compare(folder: Path, session: str, baseline: str, candidate: str, ratio: float, against: str = "litert") -> None:
+    """A check's file, in the folder that `edgeeff check` writes to: eight paired launches, each of that ratio."""
+    created = 1.79e9 + 86400 * int(session[1:])
+    sides = [
+        Measurement(
+            f"{session}-{name}", session, f"{name}.tflite", sha256 * 32, 1, "tflite", "fp32", "b0", None, None, None,
+            None, against if name == "baseline" else "litert", 1, "cpu", HOST, "0.1.0", created, 0,
+        )
+        for name, sha256 in (("candidate", candidate), ("baseline", baseline))
+    ]  # fmt: skip
+    comparison = Comparison(f"{session}-k", session, *sides, created)
+    with store.Writer(folder / "checks", session, "0.1.0") as writer:
+        for side in sides:
+            writer.launch(side, Launch(0, (10_000_000,), created))
+        for i in range(8):
+            both = (Launch(i, (round(1e9 * ratio) + i,), created), Launch(i, (10**9,), created))
+            writer.pair(comparison, Pair(i, *both, candidate_first=(True,)))
+
+
+def ratios(folder: Path) -> dict[str, list[float]]:
+    with Index(default_url(folder)) as index:
+        index.refresh(folder)
+        found = index.series()
+    return {key.reference[:2]: [round(p.value, 4) for p in points] for key, points in found.items()}
+
+
+def test_checks_are_a_series_of_ratios_to_their_reference(tmp_path: Path) -> None:
+    for number, candidate in enumerate(("aa", "bb", "bb", "cc")):
+        compare(tmp_path, f"s{number}", "ee", candidate, 2.0 + number / 100)
+    assert ratios(tmp_path) == {"ee": [2.0, 2.01, 2.02, 2.03]}
+
+
+def test_where_the_baseline_moves_the_ratios_multiply(tmp_path: Path) -> None:
+    names = [f"{number:02x}" for number in range(0xA0, 0xB4)]
+    for number, (baseline, candidate) in enumerate(pairwise(names)):
+        compare(tmp_path, f"s{number:02}", baseline, candidate, 1.005)
+    compare(tmp_path, "s90", "f0", "f1", 1.5)  # of another chain
+    (_, creeping), (_, other) = sorted(ratios(tmp_path).items())
+    assert creeping == [round(1.005 ** (number + 1), 4) for number in range(19)]
+    assert other == [1.5]
+    text = CliRunner().invoke(history, [str(tmp_path)], catch_exceptions=False).stdout
+    assert "creep +9." in text or "step +" in text
+    assert "a0a0a0a0" in text and "their ratios are multiplied" in text.replace("\n", " ")
+
+
+def test_a_chain_is_less_sure_the_longer_it_is() -> None:
+    def point(sha256: str, low: float | None = 0.99) -> Point:
+        return Point(0.0, "s", 1.0, low, 1.02, sha256, "0")
+
+    (series,) = chained([("a", point("b")), ("b", point("c")), ("b", point("d", None)), ("d", point("e"))]).values()
+    first, second, third, fourth = series
+    assert first.low == pytest.approx(0.99) and first.high == pytest.approx(1.02)
+    assert second.low == pytest.approx(0.99 ** math.sqrt(2)) and second.high == pytest.approx(1.02 ** math.sqrt(2))
+    assert third.low is None and fourth.low is None
+    assert fourth.high == pytest.approx(1.02 ** math.sqrt(3))
+
+
+def test_a_check_gives_no_latency_and_two_runtimes_no_ratio(tmp_path: Path) -> None:
+    compare(tmp_path, "s1", "aa", "bb", 1.1, against="onnxruntime")
+    assert ratios(tmp_path) == {}
 
 
 def values(url: str) -> list[float]:
@@ -198,14 +264,14 @@ HANGS = """
 import sys, time
 from pathlib import Path
 from edgeeff.history import index
-rows = index._points
+rows = index.rows
 def slow(path):
     for row in rows(path):
         yield row
     if path.name.endswith("s05.jsonl"):
         print("there", flush=True)
         time.sleep(600)
-index._points = slow
+index.rows = slow
 with index.Index(sys.argv[1]) as opened:
     opened.refresh(Path(sys.argv[2]))
 """

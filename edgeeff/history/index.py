@@ -12,59 +12,23 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeeff import stats, store
 from edgeeff.errors import MissingExtraError, UsageError
+from edgeeff.history.chain import chained
+from edgeeff.history.points import Key, Point, rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from edgeeff.values import Measurement
-
-SCHEMA = 1
+SCHEMA = 2
 NAME = ".index.sqlite"
 """In the results folder. It begins with a dot, since it is nothing to keep."""
 
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One measurement in a series.
-
-    Args:
-        value: seconds of a latency, or the ratio to a pinned reference.
-        low, high: its interval; None where there is none.
-        sha256: of the model file.
-    """
-
-    created_unix_s: float
-    session: str
-    value: float
-    low: float | None
-    high: float | None
-    sha256: str
-    tool_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What the points of a series have in common.
-
-    Args:
-        model: the variant, else the file's name.
-        reference: SHA-256 of the file that values are ratios to; "" where they are seconds.
-    """
-
-    device: str
-    model: str
-    format: str
-    precision: str
-    runtime: str
-    threads: int
-    accelerator: str
-    reference: str = ""
+CHECKS = "checks"
+"""Where `edgeeff check` writes, below the results folder."""
 
 
 class Index:
@@ -129,7 +93,8 @@ class Index:
         if not folder.is_dir():
             raise UsageError(f"there are no results at {folder}", "measure first: edgeeff bench")
         source = f"{socket.gethostname()}:{folder.resolve()}"
-        here = {path.name: (path, path.stat()) for path in sorted(folder.glob("*.jsonl"))}
+        paths = sorted([*folder.glob("*.jsonl"), *folder.glob(f"{CHECKS}/*.jsonl")])
+        here = {path.relative_to(folder).as_posix(): (path, path.stat()) for path in paths}
         with _errors(self.url):
             known = self._known(source)
             for name in known.keys() - here.keys():
@@ -138,7 +103,7 @@ class Index:
             for name, (path, status) in here.items():
                 state = (status.st_size, status.st_mtime_ns)
                 if known.get(name) != state:
-                    self._replace(source, name, state, list(_points(path)))
+                    self._replace(source, name, state, list(rows(path)))
                     count += 1
         return count
 
@@ -165,58 +130,31 @@ class Index:
                 connection.execute(insert(tables.points), [{"source": source, "file": name, **p} for p in points])
 
     def series(self) -> dict[Key, list[Point]]:
-        """All series, each with its points in the order of time."""
+        """All series, each with its points in the order of time; ratios are chained to their first baseline."""
         from sqlalchemy import select
 
         points = self._tables.points
-        found: dict[Key, list[Point]] = {}
+        latencies: dict[Key, list[Point]] = {}
+        ratios: dict[Key, list[tuple[str, Point]]] = {}
         with _errors(self.url), self._engine.connect() as connection:
             for row in connection.execute(select(points).order_by(points.c.created_unix_s, points.c.id)):
-                key = Key(
-                    row.device, row.model, row.format, row.precision, row.runtime, row.threads, row.accelerator,
-                    row.reference,
-                )  # fmt: skip
+                key = Key(row.device, row.model, row.format, row.precision, row.runtime, row.threads, row.accelerator)
                 point = Point(
                     row.created_unix_s, row.session, row.value, row.low, row.high, row.sha256, row.tool_version
                 )
-                found.setdefault(key, []).append(point)
+                if row.baseline_sha256:
+                    ratios.setdefault(key, []).append((row.baseline_sha256, point))
+                else:
+                    latencies.setdefault(key, []).append(point)
+        found = latencies
+        for key, compared in ratios.items():
+            found |= {replace(key, reference=first): series for first, series in chained(compared).items()}
         return found
 
 
 def default_url(folder: Path) -> str:
     """Of the index that is in the results folder itself."""
     return f"sqlite:///{(folder / NAME).resolve()}"
-
-
-def _points(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one results file."""
-    for measurement in store.read(path):
-        latency = stats.latency(measurement)
-        if latency.median_s is not None:
-            interval = latency.interval
-            ends = (interval.low, interval.high) if interval is not None else (None, None)
-            yield _row(measurement, latency.median_s, *ends)
-
-
-def _row(m: Measurement, value: float, low: float | None, high: float | None, reference: str = "") -> dict[str, Any]:
-    return {
-        "measurement": m.id,
-        "device": m.device.name,
-        "model": m.variant or Path(m.path).name,
-        "format": m.format,
-        "precision": m.precision,
-        "runtime": m.runtime,
-        "threads": m.threads,
-        "accelerator": m.accelerator,
-        "reference": reference,
-        "created_unix_s": m.created_unix_s,
-        "session": m.session,
-        "value": value,
-        "low": low,
-        "high": high,
-        "sha256": m.sha256,
-        "tool_version": m.tool_version,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +179,7 @@ def _tables() -> _Tables:
         Column("modified_ns", BigInteger, nullable=False),
     )
     texts = ["source", "file", "measurement", "device", "model", "format", "precision", "runtime", "accelerator"]
-    texts += ["reference", "session", "sha256", "tool_version"]
+    texts += ["baseline_sha256", "session", "sha256", "tool_version"]
     points = Table(
         "edgeeff_points",
         metadata,

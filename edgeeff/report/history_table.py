@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeeff.history.change_points import LEAST_SEGMENT, MOST_POINTS, Creep, Step, creep, steps
-from edgeeff.history.index import Key, Point
+from edgeeff.history.points import Key, Point
 from edgeeff.report import _table
 from edgeeff.report._numbers import with_interval
 from edgeeff.report._table import Column, Table
@@ -56,6 +56,7 @@ def history_text(found: Sequence[Trend], *, details: bool) -> str:
 def _columns(reference: bool) -> list[Column]:
     names = [Column(name) for name in ("device", "model", "format", "precision", "runtime")]
     value = "latest, times the reference" if reference else "latest median, ms"
+    names += [Column("reference")] if reference else []
     numbers = [Column("threads", "decimal"), Column("points", "decimal"), Column(value, "decimal")]
     return [*names, *numbers, Column("since the first, %", "decimal"), Column("found")]
 
@@ -63,8 +64,9 @@ def _columns(reference: bool) -> list[Column]:
 def _cells(trend: Trend) -> list[str]:
     key, points = trend.key, trend.points
     change = (points[-1].value / points[0].value - 1) * 100
-    names = [key.device, key.model, key.format, key.precision, key.runtime, str(key.threads), str(len(points))]
-    return [*names, _value(trend.key, points[-1]), f"{change:+.1f}", _found(trend)]
+    names = [key.device, key.model, key.format, key.precision, key.runtime]
+    names += [key.reference[:8]] if key.reference else []
+    return [*names, str(key.threads), str(len(points)), _value(trend.key, points[-1]), f"{change:+.1f}", _found(trend)]
 
 
 def _value(key: Key, point: Point) -> str:
@@ -111,7 +113,11 @@ def _words(found: Sequence[Trend]) -> list[str]:
             "nothing: edgeeff check compares two files in one session."
         )
     if any(trend.key.reference for trend in found):
-        lines.append("Times the reference: both were measured in one session, so the machine's own changes cancel.")
+        lines.append(
+            "Times the reference, the file of that SHA-256: the two sides of a check run in one session, so the "
+            "machine's own changes cancel. Where the file of one check is the baseline of another, their ratios are "
+            "multiplied."
+        )
     return lines
 
 
