@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,9 @@ from edgeeff.history.points import Key, Point
 from edgeeff.report import _table
 from edgeeff.report._numbers import with_interval
 from edgeeff.report._table import Column, Table
+
+WIDTH = 112
+"""Of the sentences below the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def history_text(found: Sequence[Trend], *, details: bool) -> str:
             parts.append(_table.text(Table(_columns(reference), [_cells(trend) for trend in part])))
     if details:
         parts += [_details(trend) for trend in found]
-    parts.append("".join(f"{line}\n" for line in _words(found)))
+    parts.append("".join(f"{textwrap.fill(line, WIDTH)}\n" for line in _words(found)))
     return "\n".join(parts)
 
 
@@ -70,9 +74,11 @@ def _cells(trend: Trend) -> list[str]:
 
 
 def _value(key: Key, point: Point) -> str:
-    unit = 1.0 if key.reference else 1e3
-    low, high = (None if end is None else end * unit for end in (point.low, point.high))
-    return with_interval(point.value * unit, low, high)
+    if key.reference:  # to 0.1 %: creep is made of steps as small as that
+        ends = "" if point.low is None or point.high is None else f" [{point.low:.3f}, {point.high:.3f}]"
+        return f"{point.value:.3f}{ends}"
+    low, high = (None if end is None else end * 1e3 for end in (point.low, point.high))
+    return with_interval(point.value * 1e3, low, high)
 
 
 def _found(trend: Trend) -> str:
