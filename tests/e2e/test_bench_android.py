@@ -216,16 +216,16 @@ def test_fixed_performance_is_restored_also_after_ctrl_c(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
     double = phone()
-    path = runner(before=f"touch {tmp_path}/began; sleep 30")
+    path = runner(before=f"touch {tmp_path}/began; sleep 300")
     argv = [*EDGEEFF, "bench", str(small_tflite), "--device", f"adb:{double.serial}", "--runner", str(path)]
     process = subprocess.Popen([*argv, "--fixed-performance"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(400):
+        for _ in range(2400):
             if (tmp_path / "began").exists():
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, errors
@@ -233,7 +233,7 @@ def test_fixed_performance_is_restored_also_after_ctrl_c(
         "power set-fixed-performance-mode-enabled true",
         "power set-fixed-performance-mode-enabled false",
     ]
-    for _ in range(100):
+    for _ in range(600):
         if not double.running():
             break
         time.sleep(0.05)
@@ -245,23 +245,23 @@ def test_ctrl_c_reaches_each_of_several_devices(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
     doubles = [phone(), phone()]
-    path = runner(before=f"touch {tmp_path}/began-$$; sleep 30")
+    path = runner(before=f"touch {tmp_path}/began-$$; sleep 300")
     devices = [part for double in doubles for part in ("--device", f"adb:{double.serial}")]
     argv = [*EDGEEFF, "bench", str(small_tflite), *devices, "--runner", str(path), "--fixed-performance"]
     process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(400):
+        for _ in range(2400):
             if len(list(tmp_path.glob("began-*"))) == 2:
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, errors
     for double in doubles:
         assert (double.root / "cmd.log").read_text().splitlines()[-1].endswith("mode-enabled false")
-        for _ in range(100):
+        for _ in range(600):
             if not double.running():
                 break
             time.sleep(0.05)
