@@ -53,6 +53,17 @@ GROWTH = 2.0
     show_default=True,
     help="For --train.",
 )
+@click.option("--target-ms", type=float, help="Latency in place of FLOPs: the most accurate within so many ms.")
+@click.option("--w", default="soft", show_default=True, help="Of the objective, for --target-ms.")
+@click.option("--device", "device_name", default="host", show_default=True, help="For --target-ms.")
+@click.option("--precision", default="fp32", show_default=True, help="For --target-ms: fp32 or int8.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    default=Path("latency-models"),
+    show_default=True,
+    help="For --target-ms: where edgeeff predict --fit keeps models.",
+)
 @json_option
 def search(
     variant: str,
@@ -70,12 +81,18 @@ def search(
     proxy_depth: float,
     proxy_resolution: int,
     out: Path,
+    target_ms: float | None,
+    w: str,
+    device_name: str,
+    precision: str,
+    models: Path,
     as_json: bool,
 ) -> None:
     """Search alpha, beta and gamma with alpha * beta^2 * gamma^2 about 2 at phi = 1 (Tan & Le 2019, section 3.3).
 
     The accuracy is estimated by a law fitted to the published scalings, or with --train measured: each triple scales
     a small proxy of the base, which is trained on your images. A search that is stopped goes on where it was.
+    With --target-ms, depth, width and resolution are chosen for the device, by a model of its latency.
     """
     # Threads of torch that wait for each other spin by default, which costs a busy machine several times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -88,6 +105,11 @@ def search(
             f"{base.name} is itself a scaling of {base.architecture}", f"search from it: --variant {base.architecture}"
         )
     law = law_for(family.name)
+    if target_ms is not None:
+        if train is not None:
+            raise UsageError("--target-ms goes by estimates and --train measures: take one of them")
+        _in_time(base, family, law, (target_ms, w, device_name, precision, models), top, as_json)
+        return
     found = ranked(law, base.published.top1, grid(GROWTH, tolerance, grid_step), GROWTH)
     if train is None:
         _show_estimates(base, family, law, found, top, as_json)
@@ -111,6 +133,42 @@ def search(
         how = "as before" if was_there else f"{result.seconds:g} s"
         say(f"{len(trained)}/{len(triples)} {b.alpha:g} {b.beta:g} {b.gamma:g}: {result.top1 * 100:.1f} % ({how})")
     _show_trained(base, trained, len(folder.held_out.paths), as_json)
+
+
+def _in_time(
+    base: Variant,
+    family: ModelFamily,
+    law: Law,
+    asked: tuple[float, str, str, str, Path],
+    top: int,
+    as_json: bool,
+) -> None:
+    """Depth, width and resolution for a device: the best within T beside the paper's own direction."""
+    from edgeeff import latency_model, registry
+    from edgeeff.cases import usual_runner
+    from edgeeff.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
+    from edgeeff.objective import parse_exponents
+    from edgeeff.report.latency_scaling_table import in_time_json, in_time_text
+    from edgeeff.report.search_table import PAPER
+    from edgeeff.targets import resolve
+
+    target_ms, w, device_name, precision, models = asked
+    if not 0 < target_ms < math.inf:
+        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
+    (target,) = resolve(device_name)
+    with registry.transport(target.connected.transport).open(target) as device:
+        runtime = usual_runner("tflite", device.profile).name
+        setting = latency_model.Setting("tflite", precision, runtime, 1)
+        stored = latency_model.load(models, device.info(), setting)
+    question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(w))
+    found = fit_in_time(question, [*directions(), PAPER])
+    if not found:
+        raise UsageError(f"no scaling of {base.name} within {target_ms:g} ms lies in what law and model cover")
+    same = slower_for_the_same(question, PAPER, found[0].top1)
+    if as_json:
+        print_json(in_time_json(question, stored, found, same))
+    else:
+        click.echo(in_time_text(question, stored, found, same, top), nl=False)
 
 
 def _show_estimates(

@@ -72,7 +72,7 @@ def predict(
     random weights (latency does not depend on weights). Networks outside of what was measured are refused.
     """
     from edgeeff.cli.convert import find_variant
-    from edgeeff.latency_model import costs
+    from edgeeff.latency_model import costs_without_graph
     from edgeeff.targets import resolve
 
     if not variants and not fit:
@@ -92,7 +92,12 @@ def predict(
         stored = _fit(device, settings, bases, seconds, models) if fit else _load(device, settings, models)
         networks = [scaling.apply(*find_variant(name)) for name in dict.fromkeys(variants)]
         measured = _verify(device, settings, networks, seconds, models) if verify else {}
-    _show(stored, [(variant, costs(shapes(variant, family))) for variant, family in networks], measured, as_json)
+    _show(
+        stored,
+        [(variant, costs_without_graph(family.costs(variant))) for variant, family in networks],
+        measured,
+        as_json,
+    )
 
 
 def _settings(device: Device, formats: Sequence[str], precisions: Sequence[str], threads: int) -> Iterator[Setting]:
@@ -206,8 +211,10 @@ def shapes(variant: Variant, family: ModelFamily) -> Graph:
     from edgeeff.converters import trace_shapes
     from edgeeff.errors import MissingExtraError
 
+    own = family.convention("edgeeff", variant)
+    padding, bn_eps = (own.padding, own.bn_eps) if own is not None else ("same", 1e-3)
     try:
-        module = family.build(variant, classes=1000, padding="same", bn_eps=1e-3)
+        module = family.build(variant, classes=1000, padding=padding, bn_eps=bn_eps)
     except ImportError as error:
         raise MissingExtraError("torch", "torch", "building a network") from error
     return trace_shapes(module, (1, 3, variant.resolution, variant.resolution), name=variant.name)
