@@ -115,7 +115,7 @@ def slower_for_the_same(question: Question, paper: Bases, top1: float) -> float 
 
 def directions(growths: Sequence[float] = (1.0, 1.05, 1.1, 1.2, 1.3)) -> list[Bases]:
     """Triples in all directions, scaled so that FLOPs about double a step; each stands for its own ladder."""
-    found = {}
+    found: dict[tuple[float, float, float], None] = {}
     for alpha in growths:
         for beta in growths:
             for gamma in growths:
