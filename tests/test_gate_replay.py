@@ -13,6 +13,7 @@ from edgeeff.benchmarks.against import _gate_data, gate
 from edgeeff.benchmarks.against._gate_peers import PEERS
 from edgeeff.benchmarks.against.gate import Setting, check
 from edgeeff.compare import Verdict
+from edgeeff.gate.decision import Plan
 
 CHECKS = 120
 EXPECTED = [14, 18, 10, 10, 10, 26, 10, 14]
@@ -57,6 +58,14 @@ def test_the_decisions_are_exactly_these(pairs: dict[tuple[str, str], _gate_data
     found = [check(pairs["loaded", "a"], setting, seed) for seed in range(8)]
     assert [outcome.launches for outcome in found] == EXPECTED
     assert {outcome.verdict for outcome in found} == {Verdict.REGRESSED}
+
+
+@pytest.mark.parametrize("kind", _gate_data.KINDS)
+def test_the_interval_of_the_fewest_launches_covers_as_it_says(
+    pairs: dict[tuple[str, str], _gate_data.Paired], kind: str
+) -> None:
+    for other in ("a", "r3"):
+        assert 0.98 <= gate.coverage(pairs[kind, other], other, 2000, Plan().first) <= 0.997
 
 
 def test_the_others_cry_wolf_on_the_same_launches() -> None:

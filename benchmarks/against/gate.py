@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeeff.compare import Verdict
-from edgeeff.gate.decision import Plan, decide
+from edgeeff.gate.decision import SHOWN_TAIL, Plan, decide
+from edgeeff.gate.signed_rank import estimate
 from edgeeff.report._table import Column, Table, text
 
 from . import _gate_data as recorded
@@ -36,6 +37,8 @@ from ._gate_peers import PEERS
 
 BUDGET_S = 180.0
 PEER_LAUNCHES = 10
+WORK = ("b1", "b3", "r1", "r3")
+"""Recorded files that really do more work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,27 @@ def check(recording: recorded.Paired, setting: Setting, seed: int) -> Outcome:
             seconds += took
 
 
+def coverage(recording: recorded.Paired, other: str, checks: int, launches: int) -> float:
+    """How often the interval of so many launches, looked at once, holds the truth: without any rule to stop."""
+    truth = recording.value if other != "a" else 0.0
+    rng = random.Random(0)
+    source = recorded.launches(recording, 0.0, rng, same_file=other == "a")
+    intervals = (estimate([next(source)[0] for _ in range(launches)], SHOWN_TAIL) for _ in range(checks))
+    return statistics.fmean(interval.low <= truth <= interval.high for interval in intervals)
+
+
+def few(checks: int) -> None:
+    count = Plan().first
+    print(f"the printed interval of {count} launches, looked at once, {checks} checks a cell: % that hold the truth\n")
+    rows = []
+    for kind in recorded.KINDS:
+        others = ("a", *WORK)
+        cells = [coverage(recorded.paired(kind, other), other, checks, count) for other in others]
+        rows.append([kind, *(f"{100 * cell:.2f}" for cell in cells)])
+    columns = [Column("launches"), Column("identical", "decimal"), *(Column(name, "decimal") for name in WORK)]
+    print(text(Table(columns, rows)))
+
+
 def _cell(argument: tuple[Setting, int, int]) -> list[Outcome]:
     setting, first, count = argument
     recording = recorded.paired(setting.kind, setting.other, setting.clock)
@@ -96,7 +120,7 @@ def settings() -> Iterator[Setting]:
             yield Setting(kind, "a", slowdown)
         for slowdown in (0.0, 0.02):
             yield Setting(kind, "a", slowdown, 0.02)
-        for other in ("b1", "b3", "r1", "r3"):
+        for other in WORK:
             yield Setting(kind, other, 0.0)
         for slowdown in (0.0, 0.03, 0.05):
             yield Setting(kind, "a", slowdown, clock="wall")
@@ -106,7 +130,7 @@ def resampled(checks: int) -> None:
     print(f"edgeeff check: {checks} resampled checks a row, budget {BUDGET_S:g} s, printed interval 99 %\n")
     texts, verdicts = ("launches", "candidate", "clock"), ("regressed", "improved", "passed", "inconclusive")
     numbers = ["true, %", "--max-slowdown", *(f"{name}, %" for name in verdicts)]
-    numbers += ["coverage, %", "at 10 launches, %", "mean, s", "95th, s"]
+    numbers += ["coverage, %", "stopped at 10, %", "mean, s", "95th, s"]
     columns = [*map(Column, texts), *(Column(name, "decimal") for name in numbers)]
     rows = []
     with multiprocessing.Pool(os.cpu_count()) as pool:
@@ -120,7 +144,7 @@ def resampled(checks: int) -> None:
 def _row(setting: Setting, outcomes: Sequence[Outcome]) -> list[str]:
     count = Counter(outcome.verdict for outcome in outcomes)
     verdicts = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.PASSED, Verdict.INCONCLUSIVE)
-    few = [outcome.covered for outcome in outcomes if outcome.launches == Plan().first]
+    first = [outcome.covered for outcome in outcomes if outcome.launches == Plan().first]
     seconds = sorted(outcome.seconds for outcome in outcomes)
     truth = (
         setting.slowdown if setting.other == "a" else recorded.paired(setting.kind, setting.other, setting.clock).value
@@ -133,7 +157,7 @@ def _row(setting: Setting, outcomes: Sequence[Outcome]) -> list[str]:
         f"{setting.max_slowdown * 100:g} %",
         *(f"{100 * count[verdict] / len(outcomes):.2f}" for verdict in verdicts),
         f"{100 * statistics.fmean(outcome.covered for outcome in outcomes):.2f}",
-        f"{100 * statistics.fmean(few):.2f} of {len(few)}" if few else "-",
+        f"{100 * statistics.fmean(first):.2f} of {len(first)}" if first else "-",
         f"{statistics.fmean(seconds):.0f}",
         f"{seconds[int(0.95 * len(seconds))]:.0f}",
     ]
@@ -202,6 +226,7 @@ def main() -> None:
         live(options.live, options.candidate or options.baseline, options.baseline, rest)
         return
     resampled(options.checks)
+    few(options.checks)
     peers(max(options.checks // 5, 1))
 
 
