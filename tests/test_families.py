@@ -16,6 +16,7 @@ from edgeeff.convert import INTEGER_PRECISIONS, Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._integer_plan import integer_nodes, plan
 from edgeeff.errors import UsageError
+from edgeeff.integer_options import IntegerOptions
 from edgeeff.networks import from_variant
 from edgeeff.ops import Concat, Pool, op_kind
 from edgeeff.protocols import Converter, ModelFamily, Runtime
@@ -282,7 +283,7 @@ def test_what_other_families_bring_converts_to_int8(
         [target(format_name, "int8")],
         tmp_path,
         quantize=lambda net, how: quantize(net, how, found),
-        min_sqnr_db=5.0,  # random weights and noise
+        options=IntegerOptions(min_sqnr_db=5.0),  # random weights and noise
     )
     assert artifact.parity is not None
     assert artifact.precision == "int8"
