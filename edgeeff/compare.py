@@ -47,8 +47,8 @@ class Figure:
     """Something beside latency that both sides have.
 
     Args:
-        name: "size", "memory", "startup" or "delegated_ops".
-        unit: "bytes", "s" or "ops".
+        name: "size", "memory", "startup" or "delegated".
+        unit: "bytes", "s" or "share".
         limit: greatest relative growth that was allowed (0.05 is 5 %); None where it does not gate.
         exceeded: whether it went beyond its limit, or could not be read where it has one.
     """

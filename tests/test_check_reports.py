@@ -99,3 +99,11 @@ def test_a_hostile_name_breaks_nothing() -> None:
     assert json.loads(gitlab.code_quality([hostile]))[0]["location"]["path"] == HOSTILE
     assert "\x1b" not in markdown.render([hostile])
     assert markdown.render([hostile]).count("\n") == markdown.render([replace(REGRESSED, reasons=("a",))]).count("\n")
+
+
+@pytest.mark.parametrize(("figure", "expected"), [
+    (Figure("startup", "s", 0.554, 0.544), "start-up 554 ms -> 544 ms"),
+    (Figure("delegated", "share", 1.0, 0.5), "delegated 100 % of ops -> 50 % of ops"),
+])  # fmt: skip
+def test_every_unit_of_a_figure_has_its_words(figure: Figure, expected: str) -> None:
+    assert figure_sentence(figure) == expected

@@ -6,22 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edgeeff.compare import Check, Figure, Verdict, worst
+from edgeeff.compare import Check, Verdict, worst
 from edgeeff.report._table import printable
-
-
-def check_line(check: Check) -> str:
-    """ "b0 int8 tflite: +4.1 % (99 % interval +3.2 .. +5.0), regressed"."""
-    if check.ratio is None or check.low is None or check.high is None:
-        return printable(f"{check.name}: {check.verdict}")
-    ends = f"{_percent(check.low)} .. {_percent(check.high)}"
-    measured = f"{_percent(check.ratio)} % ({check.level * 100:g} % interval {ends})"
-    return printable(f"{check.name}: {measured}, {check.verdict}")
+from edgeeff.report.checks.sentence import figure_sentence, sentence
 
 
 def checks_text(checks: Sequence[Check]) -> str:
     """A line a model, with what it rests on below it; a last line for all of several."""
-    lines = [line for check in checks for line in (check_line(check), *_details(check))]
+    lines = [line for check in checks for line in (printable(sentence(check)), *_details(check))]
     if len(checks) > 1:
         counts = {verdict: sum(check.verdict is verdict for check in checks) for verdict in Verdict}
         told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
@@ -45,26 +37,10 @@ def check_json(check: Check) -> dict[str, Any]:
 def _details(check: Check) -> Iterator[str]:
     for reason in check.reasons:
         yield printable(f"  {reason}")
-    shown = [text for figure in check.figures if (text := _figure(figure)) is not None]
+    known = (figure for figure in check.figures if figure.baseline is not None and figure.candidate is not None)
+    shown = [figure_sentence(figure) for figure in known]
     if shown:
         yield f"  {'; '.join(shown)}"
     if check.launches:
         clock = ", by CPU time" if check.clock == "cpu" else ""
         yield f"  {check.launches} launches of both sides on {printable(check.device)}, {check.seconds:.0f} s{clock}"
-
-
-def _figure(figure: Figure) -> str | None:
-    if figure.baseline is None or figure.candidate is None:
-        return None
-    growth = "" if figure.growth is None else f" ({figure.growth * 100:+.1f} %)"
-    match figure.unit:
-        case "bytes":
-            return f"{figure.name} {figure.baseline / 1e6:.2f} -> {figure.candidate / 1e6:.2f} MB{growth}"
-        case "s":
-            return f"start-up {figure.baseline * 1e3:.0f} -> {figure.candidate * 1e3:.0f} ms"
-        case _:
-            return f"delegated {figure.baseline * 100:.0f} -> {figure.candidate * 100:.0f} % of ops"
-
-
-def _percent(ratio: float) -> str:
-    return f"{(ratio - 1) * 100:+.1f}"

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from edgeeff.compare import Check, Figure, worst
 from edgeeff.report._numbers import significant
 
+NAMES = {"startup": "start-up"}
+"""Of figures, as people write them."""
+
 
 def sentence(check: Check) -> str:
     """ "b0 int8 tflite: +4.1 % (99 % interval +3.2 .. +5.0), regressed"."""
@@ -41,11 +44,12 @@ def explanation(check: Check) -> Iterator[str]:
 
 
 def figure_sentence(figure: Figure) -> str:
-    """ "size 5.31 -> 5.60 MB (+5.5 %), the limit is +2 %"."""
+    """ "size 5.31 MB -> 5.60 MB (+5.5 %), the limit is +2 %"."""
     ends = " -> ".join(amount(value, figure.unit) for value in (figure.baseline, figure.candidate))
-    growth = "" if figure.growth is None else f" ({figure.growth * 100:+.1f} %)"
+    # Of shares and of start-up, which varies by more than any change that matters, growth would only mislead.
+    growth = "" if figure.growth is None or figure.unit != "bytes" else f" ({figure.growth * 100:+.1f} %)"
     limit = "" if figure.limit is None else f", the limit is {figure.limit * 100:+.3g} %"
-    return f"{figure.name.replace('_', ' ')} {ends}{growth}{limit}"
+    return f"{NAMES.get(figure.name, figure.name)} {ends}{growth}{limit}"
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -56,7 +60,9 @@ def amount(value: float | None, unit: str) -> str:
         return f"{value / 1e6:.2f} MB"
     if unit == "s":
         return f"{significant(value * 1e3)} ms"
-    return f"{value:.0f} {unit}"
+    if unit == "share":
+        return f"{value * 100:.0f} % of ops"
+    raise ValueError(f"a figure cannot be in {unit!r}")
 
 
 def headline(checks: Sequence[Check]) -> str:
