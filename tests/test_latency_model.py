@@ -174,3 +174,8 @@ def test_model_files_are_named_by_what_they_hold_for(tmp_path: Path) -> None:
     odd = Setting("onnx", "int8", "onnxruntime", 4, "gpu")
     assert latency_model.path_of(tmp_path, "../x y", odd).parent == tmp_path
     assert latency_model.path_of(tmp_path, "pixel", odd).name == "pixel-onnxruntime-onnx-int8-gpu-4t.json"
+
+
+def test_an_unknown_variant_is_said_before_a_missing_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown variant 'b9'"):
+        CliRunner().invoke(predict, ["--variant", "b9", "--models", str(tmp_path)], catch_exceptions=False)

@@ -143,6 +143,8 @@ def test_a_study_of_another_version_or_of_others_is_refused(tmp_path: Path) -> N
 def test_a_storage_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a database's URL"):
         study.open_study("s", "nonsense", TERMS, sampler="tpe", seed=0)
+    with pytest.raises(UsageError, match="mysql is not supported"):
+        study.open_study("s", "mysql://host/x", TERMS, sampler="tpe", seed=0)
     (tmp_path / "s.sqlite").write_bytes(b"no database " * 100)
     with pytest.raises(UsageError, match="the study's storage cannot be used: file is not a database"):
         opened(tmp_path)

@@ -86,11 +86,11 @@ def predict(
     for precision in precisions:
         if precision not in PRECISIONS:
             raise unknown_name("precision of a latency model", precision, PRECISIONS)
+    networks = [scaling.apply(*find_variant(name)) for name in dict.fromkeys(variants)]
     (target,) = resolve(device_name, serial=serial)
     with registry.transport(target.connected.transport).open(target) as device:
         settings = list(_settings(device, formats, precisions, threads))
         stored = _fit(device, settings, bases, seconds, models) if fit else _load(device, settings, models)
-        networks = [scaling.apply(*find_variant(name)) for name in dict.fromkeys(variants)]
         measured = _verify(device, settings, networks, seconds, models) if verify else {}
     _show(
         stored,

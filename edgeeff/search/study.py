@@ -41,14 +41,17 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
         raise MissingExtraError(str(error.name), "search", "edgeeff search") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
+        backend = sqlalchemy.make_url(storage).get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise UsageError(f"--storage: {backend} is not supported", "say sqlite:///PATH or postgresql+psycopg://...")
         _make_folder(storage)
         engine = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {}
         place = _storage(storage, engine)
         study = optuna.create_study(study_name=name, storage=place, direction="maximize", load_if_exists=True)
     except sqlalchemy.exc.ArgumentError as error:
         raise UsageError(f"--storage {storage!r} is not a database's URL", "say sqlite:///search.sqlite") from error
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "postgres", "a study in that database") from error
+    except ImportError as error:  # Optuna's own, for a driver that is missing
+        raise MissingExtraError("psycopg", "postgres", "a study in PostgreSQL") from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise UsageError(f"the study's storage cannot be used: {reason}", "check --storage") from error
