@@ -15,9 +15,11 @@ from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.grid_study import Trained
+    from edgeeff.grid_study import Proxy, Trained
     from edgeeff.law import Candidate, Law
     from edgeeff.protocols import ModelFamily
+    from edgeeff.solve import Bases
+    from edgeeff.training import Recipe
     from edgeeff.values import Variant
 
 GROWTH = 2.0
@@ -114,17 +116,33 @@ def search(
     if train is None:
         _show_estimates(base, family, law, found, top, as_json)
         return
-    from edgeeff.grid_study import Proxy, run
-    from edgeeff.training import Recipe, find
+    from edgeeff.grid_study import Proxy
+    from edgeeff.training import Recipe
 
     if not 0 < learning_rate < math.inf:
         raise UsageError(f"--learning-rate {learning_rate:g} is not above 0")
-    folder = find(train)
-    triples = [candidate.bases for candidate in found[:limit]]
-    recipe, proxy = (
-        Recipe(epochs, batch, learning_rate, seed, threads),
-        Proxy(proxy_width, proxy_depth, proxy_resolution),
+    recipe = Recipe(epochs, batch, learning_rate, seed, threads)
+    proxy = Proxy(proxy_width, proxy_depth, proxy_resolution)
+    trained, held_out = _train(
+        base, family, [candidate.bases for candidate in found[:limit]], train, recipe, proxy, out
     )
+    _show_trained(base, trained, held_out, as_json)
+
+
+def _train(
+    base: Variant,
+    family: ModelFamily,
+    triples: Sequence[Bases],
+    train: Path,
+    recipe: Recipe,
+    proxy: Proxy,
+    out: Path,
+) -> tuple[list[Trained], int]:
+    """Trains each triple's proxy, telling each as it ends; the results, and the number of images held out."""
+    from edgeeff.grid_study import run
+    from edgeeff.training import find
+
+    folder = find(train)
     say(f"{len(folder.trained.paths)} images of {len(folder.classes)} classes, {len(folder.held_out.paths)} held out")
     trained = []
     for result, was_there in run(base, family, triples, folder, recipe, proxy, out):
@@ -132,7 +150,7 @@ def search(
         b = result.bases
         how = "as before" if was_there else f"{result.seconds:g} s"
         say(f"{len(trained)}/{len(triples)} {b.alpha:g} {b.beta:g} {b.gamma:g}: {result.top1 * 100:.1f} % ({how})")
-    _show_trained(base, trained, len(folder.held_out.paths), as_json)
+    return trained, len(folder.held_out.paths)
 
 
 def _in_time(

@@ -6,7 +6,7 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -107,11 +107,9 @@ def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Pa
 
 
 def _quantize(network: Network, precision: str) -> Network:
-    """Integers whose ranges noise gave: as fast as any, and good for nothing else."""
-    from edgeeff.calibration import Calibration
-    from edgeeff.converters import quantize
-    from edgeeff.networks import noise
+    """Integers whose ranges one picture of noise gave: as fast as any, and good for nothing else."""
+    from edgeeff.converters import quantize, quantize_for_timing
 
-    _, channels, rows, columns = network.inputs[0].shape
-    images = noise([(4, channels, rows, columns)])[0]
-    return quantize(network, precision, Calibration(images[:3], images[3:], "noise"))
+    if precision != "int8":
+        return quantize(network, precision, None)
+    return replace(network, graph=quantize_for_timing(network.graph, network.inputs[0]))

@@ -88,8 +88,18 @@ def decide(log_ratios: Sequence[float], plan: Plan, *, spent: bool = False) -> D
         return Decision(Verdict.INCONCLUSIVE, None, count, needed=plan.first, reason=reason)
     strict, shown = estimate(log_ratios, plan.tail), estimate(log_ratios, SHOWN_TAIL)
     if min(log_ratios) == max(log_ratios):
-        reason = "all launches gave the same ratio to the last digit: the clock is too coarse for this model"
-        return Decision(Verdict.INCONCLUSIVE, shown, count, reason=reason)
+        return too_coarse(shown, count)
+    return by_interval(strict, shown, count, plan, spent=spent)
+
+
+def too_coarse(shown: Estimate, count: int) -> Decision:
+    """What is said of launches without any variance."""
+    reason = "all launches gave the same ratio to the last digit: the clock is too coarse for this model"
+    return Decision(Verdict.INCONCLUSIVE, shown, count, reason=reason)
+
+
+def by_interval(strict: Estimate, shown: Estimate, count: int, plan: Plan, *, spent: bool) -> Decision:
+    """What the strict interval decides; where it decides nothing, to go on, or what is still missing."""
     verdict = verdict_of(strict, plan)
     if verdict is not None:
         return Decision(verdict, shown, count)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgeeff.compare import Comparison, Verdict
-from edgeeff.gate.decision import SHOWN_TAIL, Decision, Plan, launches_needed, verdict_of
+from edgeeff.gate.decision import SHOWN_TAIL, Decision, Plan, by_interval, too_coarse
 from edgeeff.gate.rank_sum import shift
 from edgeeff.values import Measurement
 
@@ -61,13 +61,5 @@ def decide_shift(now: Sequence[float], then: Sequence[float], plan: Plan, *, spe
         return Decision(Verdict.INCONCLUSIVE, None, count, needed=FIRST, reason=reason)
     strict, shown = shift(now, then, plan.tail), shift(now, then, SHOWN_TAIL)
     if min(now) == max(now) or min(then) == max(then):
-        reason = "all launches gave the same ratio to the last digit: the clock is too coarse for this model"
-        return Decision(Verdict.INCONCLUSIVE, shown, count, reason=reason)
-    verdict = verdict_of(strict, plan)
-    if verdict is not None:
-        return Decision(verdict, shown, count)
-    needed = launches_needed(strict, count, plan)
-    if not spent and count < plan.most:
-        return Decision(None, shown, count, min(plan.batch, plan.most - count), needed)
-    reason = f"after {count} launches the interval is still +-{shown.half_width * 100:.1f} %"
-    return Decision(Verdict.INCONCLUSIVE, shown, count, needed=needed, reason=reason)
+        return too_coarse(shown, count)
+    return by_interval(strict, shown, count, plan, spent=spent)
