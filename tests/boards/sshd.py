@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,14 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children]
 
-    def stop(self) -> None:
+    def cut(self) -> None:
+        """Kills the connections that are served now; one that has just ended by itself is fine."""
         for pid in self.sessions():
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+    def stop(self) -> None:
+        self.cut()
         self.process.kill()
         self.process.wait()
 

@@ -153,8 +153,7 @@ def test_a_lost_connection_is_a_device_error_and_what_ran_is_stopped(board: Devi
     marker = f"edgeeff-lost-{os.getpid()}"
     lines = board.run(sleeper(marker), timeout_s=60)
     assert next(lines) == "up"
-    for pid in server.sessions():
-        os.kill(pid, 9)
+    server.cut()
     with pytest.raises(DeviceError, match="the connection to ssh://board was lost") as caught:
         list(lines)
     assert "what ran there was stopped" in caught.value.hint
