@@ -12,6 +12,8 @@ from edgeeff.errors import UsageError
 _RUNS = ("num_runs", "min_secs", "max_secs", "warmup_runs", "warmup_min_secs")
 _OLD = frozenset({"graph", "num_threads", *_RUNS, "use_gpu", "use_nnapi", "input_layer", "input_layer_shape"})
 """What TFLite's had in 2019, before it listed its flags."""
+_LIBRARIES = ("dispatch_library_path", "compiler_plugin_library_path")
+"""What runs a compiled network, and what compiles one on the device: folders, in which they have known names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Flags:
 
 def read_flags(lines: Sequence[str]) -> Flags | None:
     """Of the answer to --help; None where it is not benchmark_model's."""
-    offered = frozenset(re.findall(r"(?m)^\s*--(\w+)=", "\n".join(lines)))
+    offered = frozenset(re.findall(r"(?m)^\s*--([\w-]+)=", "\n".join(lines)))
     if {"graph", "num_runs"} <= offered:
         return Flags(2 if "use_cpu" in offered else 1, offered)
     if any("name of your TF Lite input file" in line for line in lines):
@@ -41,11 +43,14 @@ def read_flags(lines: Sequence[str]) -> Flags | None:
     return None
 
 
-def arguments(flags: Flags, request: Request, result_path: str) -> tuple[str, ...]:
+def arguments(flags: Flags, request: Request, result_path: str, npu_libraries: str | None = None) -> tuple[str, ...]:
     """The flags of one launch.
 
+    Args:
+        npu_libraries: the folder on the device with the vendor's libraries, which v2 takes its NPU from.
+
     Raises:
-        UsageError: the runner does not offer what is asked for.
+        UsageError: the runner does not offer what is asked for, or lacks what it takes.
     """
     if request.accelerator not in flags.accelerators:
         raise UsageError(
@@ -53,9 +58,28 @@ def arguments(flags: Flags, request: Request, result_path: str) -> tuple[str, ..
             f"it offers {', '.join(flags.accelerators)}; take another with --runner FILE",
         )
     wanted = dict([*_common(request), *_accelerator(flags, request), *_shapes(flags, request)])
+    if _takes_libraries(flags, request):
+        if not npu_libraries:
+            raise UsageError(
+                "LiteRT's benchmark_model reaches an NPU only through its vendor's libraries",
+                "put libLiteRtDispatch_*.so and what it needs into a folder on the device, and name that folder in a "
+                "device file: npu_libraries = ... (devices/README.md)",
+            )
+        wanted |= {name: npu_libraries for name in _LIBRARIES if name in flags.offered}
     if "result_file_path" in flags.offered:
         wanted["result_file_path"] = result_path
     return tuple(f"--{name}={value}" for name, value in wanted.items())
+
+
+def environment(flags: Flags, request: Request, npu_libraries: str | None) -> tuple[str, ...]:
+    """What comes before the program: its libraries need those beside them, Qualcomm's also those for its DSP."""
+    if not npu_libraries or not _takes_libraries(flags, request):
+        return ()
+    return ("env", f"LD_LIBRARY_PATH={npu_libraries}", f"ADSP_LIBRARY_PATH={npu_libraries}")
+
+
+def _takes_libraries(flags: Flags, request: Request) -> bool:
+    return request.accelerator == "npu" and bool(flags.offered.intersection(_LIBRARIES))
 
 
 def _common(request: Request) -> Iterator[tuple[str, str]]:
@@ -77,8 +101,9 @@ def _accelerator(flags: Flags, request: Request) -> Iterator[tuple[str, str]]:
         yield from ((name, "true") for name in ("use_xnnpack",) if name in flags.offered)
     elif request.accelerator == "gpu":
         yield "use_gpu", "true"
-        # fp16 where it pays, as the delegate does by default in an app.
-        yield from ((n, "true") for n in ("gpu_precision_loss_allowed", "allow_fp16") if n in flags.offered)
+        # fp16 where it pays, as the delegate does by default in an app: v1's flag, and v2's since 2.2.
+        precisions = {"gpu_precision_loss_allowed": "true", "gpu-precision": "auto"}
+        yield from ((name, value) for name, value in precisions.items() if name in flags.offered)
     elif "use_npu" in flags.offered:
         yield "use_npu", "true"
     else:

@@ -1,23 +1,27 @@
 """What benchmark_model prints, in all forms that are known: TFLite's since 2019 (v1) and LiteRT's (v2).
 
-v1 gives microseconds, `count=50 first=32891 curr=33978 min=32641 max=34005 avg=33209.4 std=450` with percentiles behind
-it in newer ones, once for the warm-up and once for the runs. v2 gives milliseconds with two decimals in a block of its
-own. Log prefixes ("INFO: ", "INFO: [file.h:94] ") come and go.
+Both give microseconds, `count=50 first=32891 curr=33978 min=32641 max=34005 avg=33209.4 std=450` with percentiles
+behind it in newer ones, once for the warm-up and once for the runs. v2 adds a block of its own, in milliseconds with
+two decimals. Log prefixes ("INFO: ", "INFO: [file.h:94] ") come and go.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeeff.values import Summary
 
 _NUMBER = r"([-+]?[\d.]+(?:e[-+]?\d+)?)"
 _PREFIX = r"^(?:[A-Z]+: ?)?(?:\[[^\]]*\] ?)?"
 
-_DELEGATES = {"cpu": "xnnpack", "gpu": "gpu", "npu": "nnapi|npu|dispatch|qnn|hexagon|neuron|edgetpu|tpu|coreml"}
-"""Accelerator -> what is in the name of its delegate."""
+_DELEGATES = {
+    "cpu": "xnnpack",
+    "gpu": "gpu|litert_(cl|gl|metal|vulkan)|opencl|opengl",
+    "npu": "nnapi|npu|dispatch|qnn|hexagon|neuron|edgetpu|tpu|coreml",
+}
+"""Accelerator -> what is in the name of its delegate; v2's for Android's GPU is LITERT_CL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ class Timings:
     peak_memory_bytes: int | None = None
 
 
+_BLOCK = ("startup_s", "memory_delta_bytes", "peak_memory_bytes")
+"""What v2 says only in its block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where the ops ran, as far as the output tells.
 
     Args:
-        delegate: that took ops, or was asked to.
+        delegate: that took ops, or was asked to; the accelerator's name where nothing says which.
         complete: whether it took all of them.
         partitions: kernels that the delegate made of its ops.
     """
@@ -50,9 +58,13 @@ class Placement:
 
 
 def read_timings(lines: Sequence[str]) -> Timings | None:
-    """The timings in either form; None where there are none."""
+    """The timings; None where there are none. Microseconds are preferred to v2's rounded milliseconds."""
     text = "\n".join(lines)
-    return _v2(text) or _v1(text)
+    exact, rounded = _v1(text), _v2(text)
+    if exact is None or rounded is None:
+        return exact or rounded
+    said = {name: getattr(rounded, name) for name in _BLOCK if getattr(exact, name) is None}
+    return replace(exact, **said)
 
 
 def _v1(text: str) -> Timings | None:
@@ -147,7 +159,10 @@ def read_placement(lines: Sequence[str], accelerator: str) -> Placement:
     ours = [line for line in announced if re.search(named, line[0], re.IGNORECASE)]
     replaced = next((line for line in counted if re.search(named, line[2], re.IGNORECASE)), None)
     if not ours and replaced is None:
-        return Placement()
+        # v2 announces nothing: where another delegate took ops and the accelerator's is not named, it took none.
+        return (
+            Placement(accelerator, int(counted[0][1]), 0, complete=False) if counted and not announced else Placement()
+        )
     delegate = ours[-1][0] if ours else replaced[2] if replaced else None
     extent = ours[-1][1] if ours else ""
     kernels = int(ours[-1][2]) if ours and ours[-1][2] else 1 if extent == "be completely" else None

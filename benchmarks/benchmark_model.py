@@ -17,7 +17,7 @@ from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner
 from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch
 
-from ._benchmark_flags import Flags, arguments, read_flags
+from ._benchmark_flags import Flags, arguments, environment, read_flags
 from ._benchmark_profile import FLAG, BenchmarkProfiler
 from ._benchmark_result import read_result
 from ._benchmark_text import Placement, Timings, last_error, read_fault, read_placement, read_timings
@@ -35,16 +35,20 @@ class InstalledBenchmark:
         path: its own, there.
         scratch: gives a path there that no launch has used, since an old result must not pass for a new one.
         digest: of the program, which has no version of its own.
+        npu_libraries: the folder there with the NPU vendor's libraries.
     """
 
     path: str
     flags: Flags
     scratch: Callable[[str], str]
     digest: str
+    npu_libraries: str | None = None
 
     def command(self, request: Request) -> Command:
         result = self.scratch(".pb")
-        argv = (self.path, *arguments(self.flags, request, result))
+        libraries = self.npu_libraries
+        flags = arguments(self.flags, request, result, libraries)
+        argv = (*environment(self.flags, request, libraries), self.path, *flags)
         return Command(on_cpus(request.cpus, argv), results=(result,), request=request)
 
     def parse(self, output: Output) -> Launch:
@@ -88,6 +92,9 @@ class InstalledBenchmark:
 
 
 def _fell_back(placement: Placement) -> str:
+    """In one clause. Where no delegate is named, the placement names the accelerator."""
+    if placement.delegated_ops == 0:
+        return f"none of the {placement.ops} ops runs on the {placement.delegate}"
     if placement.ops is not None:
         return f"only {placement.delegated_ops} of {placement.ops} ops run in the {placement.delegate} delegate"
     return f"not all ops run in the {placement.delegate} delegate"
@@ -127,7 +134,7 @@ class BenchmarkModel:
                 f"{program} is no {NAME} that runs on {device.name}: its answer to --help is: {why}",
                 "give Google's benchmark_model for the device's ABI with --runner FILE",
             )
-        return InstalledBenchmark(path, flags, device.scratch, sha256_of(program))
+        return InstalledBenchmark(path, flags, device.scratch, sha256_of(program), device.profile.npu_libraries)
 
     def install_profiler(self, device: Device, file: Path | None) -> InstalledProfiler:
         installed = self._install(device, file)

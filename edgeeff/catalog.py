@@ -6,6 +6,7 @@
     address = "ssh://pi@192.168.1.7"        # only in a file about one device of yours
     folder = "/data/local/tmp/mine"         # where files are put, if not where edgeeff usually puts them
     python = "/home/pi/venv/bin/python"     # on a board: the interpreter that has the runtime
+    npu_libraries = "/data/local/tmp/npu"   # where the NPU vendor's libraries for LiteRT lie on the device
     like = "raspberry-pi-5"                 # takes everything else from that one
     abi = "arm64-v8a"
     accelerators = ["cpu", "gpu", "npu"]

@@ -15,7 +15,7 @@ from edgeeff import stats
 from edgeeff.cases import Wanted, build_cases, usual_runner
 from edgeeff.commands import LaunchPolicy
 from edgeeff.conditions import too_hot
-from edgeeff.errors import EdgeeffError, MeasurementError
+from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.launch import push, run_launch
 from edgeeff.protocols import Device
@@ -199,7 +199,12 @@ def _timing(device: Device, name: str, path: Path, accelerator: str, runner_file
     runner = usual_runner(path.suffix[1:], device.profile, runner_file)
     wanted = Wanted("doctor", (runner.name,), (1,), accelerator, runner_file)
     (case,) = build_cases([path], device, wanted)
-    launch = run_launch(case, device, push(case, device), QUICK, 0)
+    try:
+        launch = run_launch(case, device, push(case, device), QUICK, 0)
+    except UsageError as error:
+        if accelerator == "cpu":
+            raise
+        return Finding(name, None, error.message, error.hint)
     if launch.error is not None:
         # That a network is refused by an accelerator is no fault of the device's.
         return Finding(name, False if accelerator == "cpu" else None, f"{runner.name}: {launch.error}")

@@ -271,6 +271,7 @@ class DeviceProfile:
         sources: field -> where its value is from.
         folder: where files are put on the device; None takes the transport's usual place.
         python: the interpreter there that runs the runner; None looks for one.
+        npu_libraries: the folder there that holds the NPU vendor's libraries for LiteRT.
         origin: the file that it was read from.
     """
 
@@ -288,6 +289,7 @@ class DeviceProfile:
     address: str | None = None
     folder: str | None = None
     python: str | None = None
+    npu_libraries: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
 

@@ -102,6 +102,40 @@ def test_a_gpu_run_that_fell_back_fails_unless_allowed(
     assert "4 of 64 ops do not run in the GPU, fp16 allowed delegate" in done.stdout
 
 
+def test_a_gpu_run_of_litert_is_known_by_what_it_replaced(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--accelerator", "gpu", "--json"]
+    done = bench(tmp_path, *arguments, "--runner", runner("v2-gpu-complete", "v2"))
+    assert done.returncode == 0, done.stderr
+    (m,) = json.loads(done.stdout)["measurements"]
+    assert (m["delegated_ops"], m["ops"], m["delegate"]) == (238, 238, "LITERT_CL, fp16 allowed")
+    assert m["latency_s"]["median"] == pytest.approx(33.05e-3)
+    done = bench(tmp_path, *arguments, "--runner", runner("v2-gpu-absent", "v2"))
+    assert done.returncode == 7 and "none of the 238 ops runs on the gpu: --allow-fallback" in done.stderr
+
+
+def test_an_npu_gets_the_libraries_of_the_device_file(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    double = phone()
+    double.write("/data/local/tmp/n p u/libLiteRtDispatch_Maker.so", "")
+    seen = tmp_path / "seen"
+    look = f'for flag; do case $flag in --dispatch*|--compiler*) ls "${{flag#*=}}"; esac; done > {seen}\n'
+    path = runner("v2", "v2", before=f'{look}echo "$LD_LIBRARY_PATH $ADSP_LIBRARY_PATH" >> {seen}')
+    arguments = [small_tflite, "--runner", path, "--accelerator", "npu", "--allow-fallback"]
+    done = bench(tmp_path, *arguments, "--device", f"adb:{double.serial}")
+    assert done.returncode == 2 and "only through its vendor's libraries" in done.stderr
+    mine = tmp_path / "mine.toml"
+    mine.write_text(f'like = "pixel"\naddress = "{double.serial}"\nnpu_libraries = "/data/local/tmp/n p u"')
+    done = bench(tmp_path, *arguments, "--device", mine)
+    assert done.returncode == 0, done.stderr
+    folder = double.path("/data/local/tmp/n p u")
+    assert seen.read_text().splitlines() == ["libLiteRtDispatch_Maker.so"] * 2 + [f"{folder} {folder}"]
+    assert "0/238 npu" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("output", "message"),
     [
