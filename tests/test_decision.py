@@ -57,6 +57,28 @@ def test_the_interval_moves_with_the_values_and_mirrors_with_their_signs(
     assert here.low <= here.value <= here.high
 
 
+def test_the_two_ends_of_an_interval_are_apart() -> None:
+    values = around(0.02, 14)
+    here, low, high = estimate(values, 0.01), estimate(values, 0.001, 0.01), estimate(values, 0.01, 0.001)
+    assert low.low < here.low == high.low
+    assert low.high == here.high < high.high
+
+
+@pytest.mark.parametrize(("slowdown", "ends"), [(0.05, (0.003, 0.007)), (0.0, (0.007, 0.003)), (-0.05, (0.007, 0.003))])
+def test_the_end_that_decided_is_shown_with_more_room(slowdown: float, ends: tuple[float, float]) -> None:
+    """Launches that lie far out end a check, so the truth is more often beyond the end that ended it."""
+    values = around(slowdown, 14)
+    assert decide(values, PLAN).interval == estimate(values, *(end + 1e-9 for end in ends))
+    assert decide(values, Plan(), spent=True).interval == decide(values, PLAN).interval
+
+
+def test_without_a_verdict_both_ends_are_alike() -> None:
+    values = around(0.02, 14, spread=0.03)
+    for spent in (False, True):
+        assert decide(values, PLAN, spent=spent).verdict is (Verdict.INCONCLUSIVE if spent else None)
+        assert decide(values, PLAN, spent=spent).interval == estimate(values, 0.005 + 1e-9)
+
+
 def test_the_p_value_is_that_of_the_textbook() -> None:
     """Hollander, Wolfe & Chicken's table A.4: P(T+ >= 36) = 0.004 and P(T+ >= 33) = 0.020 for n = 8."""
     assert probability_above([float(n) for n in range(1, 9)], 0.0) == 1 / 256

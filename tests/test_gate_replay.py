@@ -68,6 +68,14 @@ def test_the_interval_of_the_fewest_launches_covers_as_it_says(
         assert 0.98 <= gate.coverage(pairs[kind, other], other, 2000, Plan().first) <= 0.997
 
 
+@pytest.mark.parametrize("other", ["r1", "r3"])
+def test_the_interval_covers_where_looking_again_selects(other: str) -> None:
+    """Really slower, loaded: with equal ends it covers 97.9 and 98.1 % of 10,000, with the deciding end's 98.9 %."""
+    recording = _gate_data.paired("loaded", other)
+    found = [check(recording, Setting("loaded", other, 0.0), seed) for seed in range(1500)]
+    assert 0.985 <= sum(outcome.covered for outcome in found) / len(found) <= 0.995
+
+
 def test_the_others_cry_wolf_on_the_same_launches() -> None:
     blocks = _gate_data.singles("loaded")
     rng = random.Random(0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edgeeff.compare import Comparison, Verdict
-from edgeeff.gate.decision import SHOWN_TAIL, Decision, Plan, by_interval, too_coarse
+from edgeeff.gate.decision import Decision, Plan, by_interval, too_coarse
 from edgeeff.gate.rank_sum import shift
 from edgeeff.values import Measurement
 
@@ -59,7 +60,7 @@ def decide_shift(now: Sequence[float], then: Sequence[float], plan: Plan, *, spe
     if count < plan.first:
         reason = f"{count} launches were possible; a verdict takes {plan.first}"
         return Decision(Verdict.INCONCLUSIVE, None, count, needed=FIRST, reason=reason)
-    strict, shown = shift(now, then, plan.tail), shift(now, then, SHOWN_TAIL)
+    interval = partial(shift, now, then)
     if min(now) == max(now) or min(then) == max(then):
-        return too_coarse(shown, count)
-    return by_interval(strict, shown, count, plan, spent=spent)
+        return too_coarse(interval, count)
+    return by_interval(interval, count, plan, spent=spent)

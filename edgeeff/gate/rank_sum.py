@@ -15,15 +15,16 @@ MOST = 40
 """Of each sample, the latest that are used: more would cost time and no longer narrow the interval much."""
 
 
-def shift(new: Sequence[float], old: Sequence[float], tail: float) -> Estimate:
+def shift(new: Sequence[float], old: Sequence[float], below: float, above: float | None = None) -> Estimate:
     """By how much `new` lies above `old`: the median of all differences, and the interval that leaves out at most
-    `tail` on each side (where so few values can)."""
+    `below` and `above` its two ends, the one for both where only it is given (where so few values can)."""
     new, old = new[-MOST:], old[-MOST:]
     differences = sorted(a - b for a in new for b in old)
     count = len(differences)
-    outside = max(bisect_right(_distribution(len(new), len(old)), tail), 1)
+    distribution = _distribution(len(new), len(old))
+    under, over = (max(bisect_right(distribution, t), 1) for t in (below, below if above is None else above))
     middle = (differences[(count - 1) // 2] + differences[count // 2]) / 2
-    return Estimate(middle, differences[outside - 1], differences[count - outside])
+    return Estimate(middle, differences[under - 1], differences[count - over])
 
 
 @cache

@@ -27,21 +27,21 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
-def estimate(values: Sequence[float], tail: float) -> Estimate:
-    """The median of the averages of all pairs, and the interval that leaves out at most `tail` on each side.
+def estimate(values: Sequence[float], below: float, above: float | None = None) -> Estimate:
+    """The median of the averages of all pairs, and the interval that leaves out at most so much on each side.
 
-    Of n values the whole range leaves out 1 / 2^n on each side; where that is more than `tail` it is returned all the
-    same.
+    Of n values the whole range leaves out 1 / 2^n on each side; where less is asked for it is returned all the same.
 
     Args:
         values: one a launch, at least one.
-        tail: probability that the true value lies beyond one end.
+        below, above: probability that the true value lies below the low end, and above the high one; one for both.
     """
     averages = walsh_averages(values)
     count = len(averages)
-    outside = max(bisect_right(_distribution(len(values)), tail), 1)
+    distribution = _distribution(len(values))
+    under, over = (max(bisect_right(distribution, t), 1) for t in (below, below if above is None else above))
     middle = (averages[(count - 1) // 2] + averages[count // 2]) / 2
-    return Estimate(middle, averages[outside - 1], averages[count - outside])
+    return Estimate(middle, averages[under - 1], averages[count - over])
 
 
 def walsh_averages(values: Sequence[float]) -> list[float]:
