@@ -11,10 +11,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from edgeeff.downloads import programs_folder
 from edgeeff.errors import UsageError
 from edgeeff.files import read_bytes, replacing
 
-from ._prebuilt import SAME_ABI, cache_folder, mentions
+from ._prebuilt import SAME_ABI, mentions
 
 SOURCE = Path(__file__).parent / "native" / "litert_runner.c"
 MARK = b"edgeeff-native-runner"
@@ -82,7 +83,7 @@ def built(kind: str, abi: str | None) -> Path:
         cure = "install an NDK and set ANDROID_NDK_HOME" if kind == "android" else "install gcc or clang"
         raise UsageError(f"nothing here builds the native runner for {abi or kind}", f"{cure}, or give --runner FILE")
     identity = hashlib.sha256(read_bytes(SOURCE) + str(with_compiler).encode()).hexdigest()[:16]
-    path = cache_folder() / f"litert_native-{abi or 'host'}-{identity}"
+    path = programs_folder() / f"litert_native-{abi or 'host'}-{identity}"
     if path.exists():
         return path
     with replacing(path) as temporary:

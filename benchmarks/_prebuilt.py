@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import tomllib
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeeff.catalog import user_folder
+from edgeeff.downloads import pinned, program, programs_folder
 from edgeeff.errors import DeviceError, UsageError
-from edgeeff.files import read_bytes, replacing, sha256_of
+from edgeeff.files import read_bytes
 
 PINS = Path(__file__).with_name("runners.toml")
 
@@ -25,9 +22,6 @@ MACHINES = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "r
 
 SAME_ABI = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "i686": "x86"}
 """How Linux calls them -> how Android does."""
-
-DOWNLOAD_S = 60.0
-LARGEST_BYTES = 200 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +36,7 @@ class Prebuilt:
 
     @property
     def cached(self) -> Path:
-        return cache_folder() / f"{self.name}-{self.version}-{self.platform}"
-
-
-def cache_folder() -> Path:
-    """Where runners are kept that were downloaded or built."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "edgeeff" / "runners"
+        return programs_folder() / f"{self.name}-{self.version}-{self.platform}"
 
 
 def prebuilt(name: str, kind: str, abi: str | None) -> Prebuilt | None:
@@ -95,23 +82,10 @@ def fetched(wanted: Prebuilt) -> Path:
     if wanted.sha256 is None:
         raise UsageError(
             f"{wanted.name} {wanted.version} for {wanted.platform} is not downloaded: its SHA-256 is not known here",
-            f"{cure}; or put the hash of a file that you trust into {user_folder().parent / 'runners.toml'}",
+            f"{cure}; or say the hash of a file that you trust: --runner {wanted.url}#sha256=..., or once for all in "
+            f"{user_folder().parent / 'runners.toml'}",
         )
-    if wanted.cached.exists() and sha256_of(wanted.cached) == wanted.sha256:
-        return wanted.cached
-    try:
-        with urllib.request.urlopen(wanted.url, timeout=DOWNLOAD_S) as answer:
-            content = answer.read(LARGEST_BYTES)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UsageError(f"cannot download {wanted.url}: {reason}", cure) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != wanted.sha256:
-        raise UsageError(f"{wanted.url} has the SHA-256 {digest}, not the pinned {wanted.sha256}", cure)
-    with replacing(wanted.cached) as temporary:
-        temporary.write_bytes(content)
-    wanted.cached.chmod(0o755)
-    return wanted.cached
+    return program(pinned(f"{wanted.url}#sha256={wanted.sha256}"), wanted.cached, cure)
 
 
 def check_abi(path: Path, abi: str | None, device: str) -> None:

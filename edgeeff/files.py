@@ -38,11 +38,14 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, elsewhere: str = "choose another folder with --out") -> Iterator[Path]:
     """A temporary path in the folder of `path`, which takes the place of `path` when the block ends well.
 
     When the block raises, or the process is interrupted in it, what stood at `path` before is untouched and the
     temporary file is removed. The temporary name keeps the suffix, by which runtimes tell formats.
+
+    Args:
+        elsewhere: how the user chooses another folder, where this one cannot be written.
 
     Raises:
         UsageError: the folder cannot be made or written (read-only, full, not a folder), or `path` is something else
@@ -61,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, elsewhere) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -73,19 +76,19 @@ def _umask() -> int:
     return current
 
 
-def cannot_write(path: Path, error: OSError) -> EdgeeffError:
+def cannot_write(path: Path, error: OSError, elsewhere: str = "choose another folder with --out") -> EdgeeffError:
     """The error for a file that could not be written, with the cure for its cause."""
     cures = {
-        errno.ENOSPC: "free some space, or choose another folder with --out",
-        errno.EDQUOT: "free some of your quota, or choose another folder with --out",
-        errno.EROFS: "the file system is read-only: choose another folder with --out",
-        errno.EACCES: "choose a folder that you may write, with --out",
-        errno.EPERM: "choose a folder that you may write, with --out",
-        errno.ENOTDIR: "a part of that path is a file: choose another folder with --out",
-        errno.EEXIST: "a file of that name is in the way: choose another folder with --out",
+        errno.ENOSPC: f"free some space, or {elsewhere}",
+        errno.EDQUOT: f"free some of your quota, or {elsewhere}",
+        errno.EROFS: f"the file system is read-only: {elsewhere}",
+        errno.EACCES: f"you may not write there: {elsewhere}",
+        errno.EPERM: f"you may not write there: {elsewhere}",
+        errno.ENOTDIR: f"a part of that path is a file: {elsewhere}",
+        errno.EEXIST: f"a file of that name is in the way: {elsewhere}",
     }
     reason = (error.strerror or str(error)).lower()
-    return UsageError(f"cannot write {path}: {reason}", cures.get(error.errno or 0, "choose another folder with --out"))
+    return UsageError(f"cannot write {path}: {reason}", cures.get(error.errno or 0, elsewhere))
 
 
 def cannot_read(path: Path, error: OSError) -> EdgeeffError:

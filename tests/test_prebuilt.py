@@ -34,7 +34,7 @@ def address() -> Iterator[str]:
         def log_message(self, *arguments: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -84,7 +84,7 @@ def test_a_hash_of_the_users_is_enough_and_the_file_is_fetched_once(address: str
 
 def test_another_files_hash_is_refused(address: str, home: Path) -> None:
     wanted = Prebuilt("benchmark_model", "2.2.0", "android_arm64", f"{address}/2.2.0/android_arm64", "0" * 64)
-    with pytest.raises(UsageError, match=f"has the SHA-256 {DIGEST}, not the pinned 0000"):
+    with pytest.raises(UsageError, match=f"has the SHA-256 {DIGEST}, not 0000"):
         fetched(wanted)
     assert not wanted.cached.exists()
 
@@ -106,6 +106,12 @@ def test_the_users_file_may_be_damaged(home: Path) -> None:
     pinned(home, "version =")
     with pytest.raises(UsageError, match=r"runners\.toml is not TOML"):
         android()
+
+
+def test_a_hash_that_is_none_is_not_tried(home: Path) -> None:
+    pinned(home, '[benchmark_model.sha256]\nandroid_arm64 = "f3729eaf"')
+    with pytest.raises(UsageError, match="not downloaded without the SHA-256 that it must have"):
+        fetched(android())
 
 
 def test_programs_are_checked_for_the_devices_processor(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import click
 
 from edgeeff import __version__, registry
 from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads, repeated
+from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--all", "every", is_flag=True, help="All connected devices that fit, at the same time.")
 @click.option("--runtime", "runtimes", multiple=True, help="litert, onnxruntime ... Repeatable. Default: the device's.")
-@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model or the like.")
+@runner_option("benchmark_model or the like")
 @click.option("--threads", type=Threads(), help="One or several numbers: 1,4. Default: the device's, mostly 1.")
 @click.option("--cores", help="all, big, or a list such as 4-7. Default: the device's.")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
@@ -101,6 +102,7 @@ def bench(
     found = [t for name in dict.fromkeys(device_names) for t in resolve(name, serial=serial, every=every)]
     targets = list({(t.connected.transport, t.connected.address): t for t in found}.values())
     session = session or secrets.token_hex(4)
+    runner_file = on_this_machine(options["runner_file"])
     if len(targets) > 1:
         from edgeeff.cli._bench_many import run_many
 
@@ -111,7 +113,7 @@ def bench(
             options["runtimes"],
             options["threads"] or (),
             options["accelerator"],
-            options["runner_file"],
+            runner_file,
             options["cores"],
             options["allow_fallback"],
             options["fixed_performance"],

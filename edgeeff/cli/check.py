@@ -16,6 +16,7 @@ import click
 from edgeeff import __version__, registry
 from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
 from edgeeff.cli._check_reports import Reports, report_options
+from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, UsageError
 
@@ -49,7 +50,7 @@ ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 @click.option("--against-runtime", help="The baseline's runtime, to compare runtimes.")
 @click.option("--runtime-python", help="A Python on the device with the candidate's version of the runtime.")
 @click.option("--against-python", help="A Python on the device with the baseline's version of the runtime.")
-@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model or the like.")
+@runner_option("benchmark_model or the like")
 @click.option("--threads", type=Threads(), default="1", show_default=True, help="One number.")
 @click.option("--cores", help="all, big, or a list such as 4-7. Default: the device's.")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
@@ -168,7 +169,7 @@ def _wanted(options: dict[str, Any]) -> Wanted:
         (),
         options["threads"],
         options["accelerator"],
-        options["runner_file"],
+        on_this_machine(options["runner_file"]),
         options["cores"],
         options["allow_fallback"],
         options["fixed_performance"],

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
+from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import DeviceError, EdgeeffError
 
 if TYPE_CHECKING:
     from edgeeff.doctor import Finding
+    from edgeeff.downloads import Pinned
     from edgeeff.values import Connected, DeviceProfile
 
 MARKS = {True: "ok", False: "FAILS", None: "note"}
@@ -104,9 +106,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
 @devices.command("doctor", short_help="Examine a connected device end to end.")
 @click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
 @click.option("--serial", help="The address of the device, where several fit.")
-@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model or the like.")
+@runner_option("benchmark_model or the like")
 @json_option
-def doctor(device_name: str, serial: str | None, runner_file: Path | None, as_json: bool) -> None:
+def doctor(device_name: str, serial: str | None, runner_file: Path | Pinned | None, as_json: bool) -> None:
     """Examine a connected device end to end, and say what works.
 
     Pushes files, runs programs, kills one, reads the condition, and times a tiny network on each accelerator. Nothing
@@ -116,10 +118,11 @@ def doctor(device_name: str, serial: str | None, runner_file: Path | None, as_js
     from edgeeff.targets import resolve
 
     (target,) = resolve(device_name, serial=serial)
+    program = on_this_machine(runner_file)
     findings: list[Finding] = []
     with registry.transport(target.connected.transport).open(target) as device, _models() as models:
         say(f"examining {target.connected.address} ({target.profile.title})")
-        for finding in examine(device, models, runner_file):
+        for finding in examine(device, models, program):
             findings.append(finding)
             if not as_json:
                 click.echo(_line(finding))

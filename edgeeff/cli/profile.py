@@ -11,9 +11,11 @@ import click
 
 from edgeeff import registry
 from edgeeff.cli._bench_types import InputShape
+from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import json_option, print_json, say
 
 if TYPE_CHECKING:
+    from edgeeff.downloads import Pinned
     from edgeeff.profiling import StepTimes
 
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--runtime", help="litert, onnxruntime, benchmark_model. Default: by format and device.")
-@click.option("--runner", "runner_file", type=click.Path(path_type=Path), help="Your own benchmark_model.")
+@runner_option("benchmark_model")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
 @click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes.")
 @click.option(
@@ -43,7 +45,7 @@ def profile(
     device_name: str,
     serial: str | None,
     runtime: str | None,
-    runner_file: Path | None,
+    runner_file: Path | Pinned | None,
     threads: int,
     launches: int,
     shapes: Sequence[tuple[str, tuple[int, ...]]],
@@ -72,7 +74,7 @@ def profile(
         secrets.token_hex(4),
         [runtime] if runtime else [],
         [threads],
-        runner_file=runner_file,
+        runner_file=on_this_machine(runner_file),
         shapes=dict(shapes),
         seed=seed,
     )

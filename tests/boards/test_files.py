@@ -192,22 +192,14 @@ def test_a_disk_that_runs_full_during_a_transfer(mounted: Callable[[str], Path],
     model.write_bytes(os.urandom(18_000_000))
     with open_board(str(folder / "edgeeff")) as board:
         board.push(_small(model))
-        filler = board.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=64k", "count=240"], timeout_s=30)
-        push_error: list[DeviceError] = []
-
-        def push() -> None:
-            try:
-                board.push(model)
-            except DeviceError as error:
-                push_error.append(error)
-
-        thread = threading.Thread(target=push)
-        thread.start()
-        with contextlib.suppress(MeasurementError):  # dd itself may find the disk full
+        # Waits until the transfer has begun, after the look at the free space, and takes all that is left.
+        script = 'echo ready; until ls "$1" | grep -q tmp; do sleep 0.01; done; dd if=/dev/zero of="$2" bs=64k'
+        filler = board.run(["sh", "-c", script, "sh", f"{folder}/edgeeff", f"{folder}/filler"], timeout_s=30)
+        assert next(filler) == "ready"
+        with pytest.raises(DeviceError, match="no space"):
+            board.push(model)
+        with contextlib.suppress(MeasurementError):  # dd itself finds the disk full
             list(filler)
-        thread.join()
-        # Whichever came first took the space; the other must have been told.
-        assert push_error and "no space" in push_error[0].message
         left = list(board.run(["ls", str(folder / "edgeeff")], timeout_s=20))
     assert [name for name in left if name.endswith(".tmp")] == []
 

@@ -11,14 +11,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgeeff import store
+from edgeeff.files import sha256_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "benchmark_model"
 EDGEEFF = [sys.executable, "-m", "edgeeff"]
@@ -218,10 +222,18 @@ def test_a_reboot_between_two_looks_is_seen(
     assert "the device rebooted during this launch" in done.stderr
 
 
-def test_two_phones_at_once(phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path) -> None:
+def test_two_phones_at_once_with_a_runner_from_the_network(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = runner()
     first, second = phone(), phone({"ro.product.model": "Pixel 9 Pro", "ro.product.device": "caiman"})
     arguments = [small_tflite, "--device", f"adb:{first.serial}", "--device", f"adb:{second.serial}"]
-    done = bench(tmp_path, *arguments, "--runner", runner(), "--threads", "1,2", "--json")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{path.name}#sha256={sha256_of(path)}"
+        done = bench(tmp_path, *arguments, "--runner", url, "--threads", "1,2", "--json")
+        server.shutdown()
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["measurements"]
     assert sorted((m["device"]["model"], m["threads"]) for m in found) == [
