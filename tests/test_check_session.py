@@ -19,6 +19,7 @@ from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
 from edgeeff.gate.figures import Limits
 from edgeeff.gate.pairing import GateCase
+from edgeeff.gate.past import FIRST, Past
 from edgeeff.gate.session import CheckRun, GatePolicy, PairDone
 from edgeeff.gate.several import Build
 from edgeeff.gate.verdict import check_of
@@ -477,6 +478,37 @@ def test_a_regression_that_fresh_launches_do_not_see_is_not_upheld(
     check, _ = build.checks()
     assert check.verdict in (Verdict.INCONCLUSIVE, Verdict.PASSED)
     assert "10 launches said regressed, 10 fresh ones say passed" in check.reasons
+
+
+def with_its_past(case: GateCase, seed: int) -> GateCase:
+    """The case with what a run of it has just left, as `--history` would find it."""
+    device = Phone()
+    first = CheckRun(replace(case, past=Past()), device, USUAL, random.Random(seed), Gate(device, 0.0))
+    assert [done for done in first.run() if isinstance(done, PairDone)][-1].decision.verdict is Verdict.INCONCLUSIVE
+    return replace(case, past=Past(first.comparison))
+
+
+def test_several_models_are_confirmed_against_their_past_as_well(cases: Callable[..., GateCase]) -> None:
+    slower, same = (with_its_past(cases(number=number), number) for number in (0, 1))
+    slower.candidate.path.write_text('{"ns": 1080000}')
+    build = Build([slower, same], Phone(), GatePolicy(), random.Random(2))
+    seen = [done.comparison.id for done in build.run() if isinstance(done, PairDone)]
+    assert seen.count("k0") >= FIRST and seen.count("k0-fresh") >= FIRST and "k1-fresh" not in seen
+    one, other = build.checks()
+    assert one.verdict is Verdict.REGRESSED and "confirmed on 20 fresh launches" in one.reasons[-1]
+    assert other.verdict is Verdict.PASSED
+
+
+def test_a_slower_past_that_fresh_launches_do_not_see_is_not_upheld(cases: Callable[..., GateCase]) -> None:
+    slower, same = (with_its_past(cases(number=number), number) for number in (0, 1))
+    slower.candidate.path.write_text('{"ns": 1080000}')
+    build = Build([slower, same], Phone(), GatePolicy(), random.Random(2))
+    for done in build.run():
+        if isinstance(done, PairDone) and done.comparison.id == "k1":
+            slower.candidate.path.write_text('{"ns": 1000000}')
+    check, _ = build.checks()
+    assert check.verdict is Verdict.INCONCLUSIVE
+    assert "20 launches said regressed, 20 fresh ones say passed" in check.reasons
 
 
 def test_what_is_slower_by_the_wall_clock_alone_does_not_pass(cases: Callable[..., GateCase]) -> None:

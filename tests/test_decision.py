@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from edgeeff.compare import Check, Comparison, Pair, Verdict, worst
 from edgeeff.gate.decision import Plan, decide
-from edgeeff.gate.several import confirming_plan, holm, p_value, settled
+from edgeeff.gate.evidence import Evidence
+from edgeeff.gate.past import FIRST
+from edgeeff.gate.several import confirming_plan, holm, settled
 from edgeeff.gate.signed_rank import estimate, probability_above, walsh_averages
 from edgeeff.values import DeviceInfo, Launch, Measurement
 
@@ -161,21 +163,41 @@ def test_holms_rule() -> None:
 def test_confirming_launches_can_reach_what_holm_asks_for() -> None:
     for models in (2, 10, 100, 1000):
         plan = confirming_plan(PLAN, models)
-        assert p_value([0.5 + n / 100 for n in range(plan.first)], plan) <= 0.01 / models
+        slower = tuple(0.5 + n / 100 for n in range(plan.first))
+        assert Evidence(slower).p_value(plan) <= 0.01 / models
+        assert Evidence(slower, tuple(n / 100 for n in range(FIRST))).p_value(plan) <= 0.01 / models
+
+
+def test_the_p_value_against_an_earlier_run_is_exact_by_enumeration() -> None:
+    """Of all ways to deal nine values to four and five, those that rank as high."""
+    values = [0.1, 0.9, 1.7, 2.2, 3.9, 5.0, 6.1, 7.7, 9.0]
+    ours = (3.9, 6.1, 7.7, 9.0)
+    others = tuple(value for value in values if value not in ours)
+    as_high = [
+        sum(a > b for a in dealt for b in values if b not in dealt) >= sum(a > b for a in ours for b in others)
+        for dealt in itertools.combinations(values, 4)
+    ]
+    plan = Plan(max_slowdown=0.0)
+    assert Evidence(ours, others).p_value(plan) == pytest.approx(sum(as_high) / len(as_high))
+    assert Evidence(ours, ()).p_value(plan) == Evidence((), others).p_value(plan) == Evidence(()).p_value(plan) == 1.0
 
 
 def test_what_becomes_of_a_regression_after_fresh_launches() -> None:
     first = Check("b0", Verdict.REGRESSED, ratio=1.05, launches=10, seconds=10.0)
     again = Check("b0", Verdict.REGRESSED, ratio=1.04, launches=10, seconds=12.0)
     fine = Check("b0", Verdict.PASSED, launches=10)
-    upheld = settled(first, again, rejected=True, pooled=around(0.05, 20), plan=PLAN)
+    upheld = settled(first, again, rejected=True, together=decide(around(0.05, 20), PLAN))
     assert upheld.verdict is Verdict.REGRESSED and upheld.seconds == 22.0
     assert upheld.reasons == ("confirmed on 10 fresh launches: +4.0 %",)
-    assert settled(first, again, rejected=False, pooled=around(0.05, 20), plan=PLAN).verdict is Verdict.INCONCLUSIVE
-    assert settled(first, fine, rejected=False, pooled=around(0.025, 20), plan=PLAN).verdict is Verdict.INCONCLUSIVE
-    assert settled(first, fine, rejected=False, pooled=around(0.0, 20), plan=PLAN).verdict is Verdict.PASSED
+    for second, slowdown, verdict in (
+        (again, 0.05, "inconclusive"),
+        (fine, 0.025, "inconclusive"),
+        (fine, 0.0, "passed"),
+    ):
+        together = decide(around(slowdown, 20), PLAN, spent=True)
+        assert settled(first, second, rejected=False, together=together).verdict == verdict
     refused = Check("b0", Verdict.REFUSED)
-    assert settled(first, refused, rejected=False, pooled=(), plan=PLAN) is refused
+    assert settled(first, refused, rejected=False, together=decide((), PLAN, spent=True)) is refused
 
 
 HOST = DeviceInfo("host", "host", None, None, None, None, 2, None)

@@ -27,6 +27,13 @@ def shift(new: Sequence[float], old: Sequence[float], below: float, above: float
     return Estimate(middle, differences[under - 1], differences[count - over])
 
 
+def probability_above(new: Sequence[float], old: Sequence[float], bound: float) -> float:
+    """The one-sided p-value of "the shift is at most `bound`": how often chance alone ranks `new` as high as this."""
+    new, old = new[-MOST:], old[-MOST:]
+    below = sum(a - b <= bound for a in new for b in old)
+    return _distribution(len(new), len(old))[below]
+
+
 @cache
 def _distribution(n: int, m: int) -> tuple[float, ...]:
     """P(U <= u) of Mann and Whitney's statistic for u = 0 .. n m, where both samples are alike.

@@ -18,10 +18,10 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.gate.agreement import disagreements
 from edgeeff.gate.answers import answer
 from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
-from edgeeff.gate.decision import Decision, Plan, decide
+from edgeeff.gate.decision import Decision, Plan
+from edgeeff.gate.evidence import evidence
 from edgeeff.gate.figures import Limits
 from edgeeff.gate.pairing import Bench, GateCase
-from edgeeff.gate.past import decide_shift
 from edgeeff.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.stats import succeeded
@@ -219,14 +219,7 @@ class CheckRun:
 
     def decide(self, *, spent: bool) -> Decision:
         """Where the launches so far stand."""
-        past, comparison = self.case.past, self.comparison
-        if past is None:
-            return decide(comparison.log_ratios, self.policy.plan, spent=spent)
-        if past.comparison is None:
-            return decide_shift(comparison.log_ratios, (), self.policy.plan, spent=spent)
-        clock = "cpu" if comparison.clock == past.comparison.clock == "cpu" else "wall"
-        then = past.comparison.ratios_by(clock)
-        return decide_shift(comparison.ratios_by(clock), then, self.policy.plan, spent=spent)
+        return evidence([self.comparison], self.case.past).decide(self.policy.plan, spent=spent)
 
     def _clock(self) -> float:
         """Time since the check began, without what it waited for the device to cool."""

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from edgeeff.compare import Check, Verdict
 from edgeeff.conditions import Gate
-from edgeeff.gate.decision import Plan, decide
+from edgeeff.gate.decision import Decision, Plan
+from edgeeff.gate.evidence import Evidence, evidence
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.session import AloneDone, CheckRun, GatePolicy, PairDone
-from edgeeff.gate.signed_rank import probability_above
 from edgeeff.gate.verdict import check_of
 from edgeeff.protocols import Device
 
@@ -28,11 +28,6 @@ def confirming_plan(plan: Plan, models: int) -> Plan:
     """
     tail = min(plan.tail, FAMILY / models)
     return replace(plan, tail=tail, first=max(plan.first, math.ceil(-math.log2(tail))))
-
-
-def p_value(log_ratios: Sequence[float], plan: Plan) -> float:
-    """Of "it is slower by no more than the blameless margin"."""
-    return probability_above(log_ratios, math.log1p(plan.regression)) if log_ratios else 1.0
 
 
 def holm(p_values: Sequence[float], family: float = FAMILY, models: int | None = None) -> list[bool]:
@@ -80,7 +75,7 @@ class Build:
         """
         for run in self._runs:
             yield from run.run()
-        if len(self._runs) > 1 and all(run.case.past is None for run in self._runs):
+        if len(self._runs) > 1:
             self._confirming = [i for i, run in enumerate(self._runs) if _regressed(run)]
         for index in self._confirming:
             yield from self._fresh[index].run()
@@ -94,20 +89,20 @@ class Build:
         """
         found = [check_of(run, interrupted=interrupted, lost=lost) for run in self._runs]
         fresh = {i: check_of(self._fresh[i], interrupted=interrupted, lost=lost) for i in self._confirming}
-        p_values = [p_value(self._fresh[i].comparison.log_ratios, self._fresh[i].policy.plan) for i in fresh]
+        p_values = [_on(self._fresh[i]).p_value(self._fresh[i].policy.plan) for i in fresh]
         for i, rejected in zip(fresh, holm(p_values, models=len(found)), strict=True):
-            pooled = (*self._runs[i].comparison.log_ratios, *self._fresh[i].comparison.log_ratios)
-            found[i] = settled(found[i], fresh[i], rejected=rejected, pooled=pooled, plan=self._runs[i].policy.plan)
+            together = _on(self._runs[i], self._fresh[i]).decide(self._runs[i].policy.plan, spent=True)
+            found[i] = settled(found[i], fresh[i], rejected=rejected, together=together)
         return found
 
 
-def settled(first: Check, second: Check, *, rejected: bool, pooled: Sequence[float], plan: Plan) -> Check:
+def settled(first: Check, second: Check, *, rejected: bool, together: Decision) -> Check:
     """A regressed check after the fresh launches: confirmed, taken back, or undecided.
 
     Args:
         second: the check on the fresh launches.
         rejected: whether Holm's rule rejects, on them, that there is no regression.
-        pooled: the log-ratios of all launches.
+        together: what all launches say.
     """
     seconds = first.seconds + second.seconds
     if second.verdict is Verdict.REFUSED:
@@ -116,11 +111,15 @@ def settled(first: Check, second: Check, *, rejected: bool, pooled: Sequence[flo
         told = f"confirmed on {second.launches} fresh launches: {((second.ratio or 1) - 1) * 100:+.1f} %"
         return replace(first, reasons=(*first.reasons, told), seconds=seconds)
     told = f"{first.launches} launches said regressed, {second.launches} fresh ones say {second.verdict}"
-    together = decide(pooled, plan, spent=True)
     taken_back = together.verdict is Verdict.PASSED and second.verdict in (Verdict.PASSED, Verdict.IMPROVED)
     verdict = Verdict.PASSED if taken_back else Verdict.INCONCLUSIVE
     reasons = tuple(dict.fromkeys((*first.reasons, told, *second.reasons)))
     return replace(second, verdict=verdict, reasons=reasons, seconds=seconds)
+
+
+def _on(*runs: CheckRun) -> Evidence:
+    """The launches of runs of one case."""
+    return evidence([run.comparison for run in runs], runs[0].case.past)
 
 
 def _regressed(run: CheckRun) -> bool:
