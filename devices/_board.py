@@ -1,4 +1,4 @@
-"""What a Linux board says of itself, read by one script in one go, so that all of it is of one moment.
+"""What a Linux system, a board or this machine, says of itself: read by one script in one go, all of one moment.
 
 The script is POSIX sh and forks as little as it can: it prints "key value" lines, and what cannot be read is missing.
 """
@@ -58,6 +58,8 @@ n=$(nproc 2>/dev/null) && echo "nproc $n"
     + STATE_SCRIPT
 )
 
+_EACH_CPU = frozenset({"scaling_governor", "scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq"})
+
 THROTTLED_BITS = {0: "undervoltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Of vcgencmd get_throttled (Raspberry Pi's documentation); the same 16 higher say that it has happened since boot."""
 
@@ -77,13 +79,15 @@ class Facts:
         return int(text) if text is not None and text.isdecimal() else None
 
     def each_cpu(self, key: str) -> tuple[str, ...] | None:
-        """One value a core, in the cores' order."""
-        numbered = {}
+        """One value a core, in the cores' order; None where a core that says other things does not say this."""
+        numbered, cores = {}, set()
         for name, values in self.lines.items():
             head, _, number = name.partition(":")
-            if head == key and number.isdecimal():
-                numbered[int(number)] = values[0].strip()
-        return tuple(numbered[n] for n in sorted(numbered)) or None
+            if head in _EACH_CPU and number.isdecimal():
+                cores.add(int(number))
+                if head == key:
+                    numbered[int(number)] = values[0].strip()
+        return tuple(numbered[n] for n in sorted(numbered)) or None if numbered.keys() == cores else None
 
     def each_cpu_khz(self, key: str) -> tuple[int, ...] | None:
         texts = self.each_cpu(key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import shutil
 import sys
@@ -16,7 +15,7 @@ from edgeeff.protocols import Device, Transport
 from edgeeff.values import Connected, DeviceInfo, DeviceProfile, DeviceState, Target
 
 from ._closing import Closing
-from ._linux import cpu_count, cpu_model, memory_bytes, read_state, system_name
+from ._linux import read_info, read_state
 from ._process import run_lines
 
 HOST = DeviceProfile("host", "this machine", "host", "host", runners={"tflite": ("litert",), "onnx": ("onnxruntime",)})
@@ -33,16 +32,7 @@ class HostDevice(Closing):
         self._written = 0
 
     def info(self) -> DeviceInfo:
-        return DeviceInfo(
-            name=self.name,
-            kind="host",
-            model=cpu_model(),
-            os=system_name(),
-            kernel=platform.release() or None,
-            abi=platform.machine() or None,
-            cpu_count=cpu_count(),
-            memory_bytes=memory_bytes(),
-        )
+        return read_info(self.name)
 
     def state(self) -> DeviceState:
         return read_state()
@@ -89,7 +79,8 @@ class HostTransport:
     name = "host"
 
     def discover(self, addresses: Sequence[str]) -> Sequence[Connected]:
-        properties = {"model": cpu_model() or "", "abi": platform.machine(), "os": system_name() or ""}
+        info = read_info("host")
+        properties = {"model": info.model or "", "abi": info.abi or "", "os": info.os or ""}
         return [Connected(self.name, "localhost", "ready", properties)]
 
     def open(self, target: Target) -> Device:

@@ -65,9 +65,11 @@ class Writer:
             raise cannot_write(self.path, error) from error
         try:
             self._append(self._header)
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C too: it comes when it comes
             self._close()
-            raise cannot_write(self.path, error) from error
+            if isinstance(error, OSError):
+                raise cannot_write(self.path, error) from error
+            raise
         return self
 
     def __exit__(

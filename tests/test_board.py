@@ -35,8 +35,12 @@ scaling_governor:0 ondemand
 scaling_governor:10 ondemand
 scaling_governor:2 performance
 scaling_cur_freq:0 1500000
-scaling_max_freq:0 1500000
+scaling_cur_freq:10 2300000
+scaling_cur_freq:2 1500000
+scaling_max_freq:10 2400000
 cpuinfo_max_freq:0 2400000
+cpuinfo_max_freq:10 2400000
+cpuinfo_max_freq:2 2400000
 zone:cpu-thermal 61250
 zone:gpu 0 thermal 58
 vcgencmd throttled=0x50005
@@ -49,8 +53,8 @@ def test_a_raspberry_pi() -> None:
     assert (info.kind, info.abi, info.cpu_count, info.emulated) == ("linux", "aarch64", 4, False)
     assert info.memory_bytes == 8256384 * 1024
     assert state.governors == ("ondemand", "performance", "ondemand"), "in the cores' order, not in the words'"
-    assert state.cpu_frequency_khz == state.cpu_frequency_limit_khz == (1500000,)
-    assert state.cpu_frequency_max_khz == (2400000,)
+    assert state.cpu_frequency_khz == (1500000, 1500000, 2300000) and state.cpu_frequency_max_khz == (2400000,) * 3
+    assert state.cpu_frequency_limit_khz is None, "of one core only: whose it is could not be said"
     assert state.temperatures_c == {"cpu-thermal": 61.25, "gpu 0 thermal": 58.0} and state.temperature_c == 61.25
     assert (state.load_1min, state.cpu_pressure_avg10, state.steal_ticks) == (0.08, 1.25, 8)
     assert state.throttling == ("undervoltage", "throttled")

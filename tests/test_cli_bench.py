@@ -116,7 +116,7 @@ def test_ctrl_c_before_the_first_launch_leaves_nothing(small_onnx: Path, tmp_pat
         assert "timing 1 case" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        if "launch 1" in err:  # on a busy machine the signal may come later than the first launch
+        if "launch 1" in err or out:  # on a busy machine the signal may come later than the first launch
             continue
         assert (process.returncode, out) == (130, "")
         assert "Traceback" not in err

@@ -213,6 +213,18 @@ def test_a_session_without_a_launch_leaves_no_file(tmp_path: Path) -> None:
     assert store.read(tmp_path) == []
 
 
+def test_a_file_whose_beginning_is_interrupted_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.Writer(tmp_path, "0a", "0.1.0"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("folder", ["/proc/results", "/dev/null"])
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_cure(folder: str) -> None:
     with pytest.raises(UsageError, match=f"cannot write {folder}") as caught, store.Writer(Path(folder), "0a", "0.1.0"):
