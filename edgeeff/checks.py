@@ -1,6 +1,7 @@
 """What the reader of a measurement must know of it, as values with a remedy each.
 
-Everything is judged by the measurement alone, so a stored one says the same as a fresh one.
+Everything is judged by the measurement alone, so a stored one says the same as a fresh one. `good` are its launches
+that succeeded: found once, for a report has 100,000 measurements.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ def caveats(measurement: Measurement, latency: Latency | None = None) -> tuple[C
     Args:
         latency: the measurement's estimates, where they are at hand.
     """
+    latency = latency or stats.latency(measurement)
+    good = stats.succeeded(measurement)
     found: list[Caveat] = []
     for check in (_failed, _machine, _fallback, _emulated, _placement, _summarised):
-        found.extend(check(measurement))
-    found.extend(_precision(measurement, latency or stats.latency(measurement)))
-    for check in (_noise, _trend, _memory, _threads, battery, clock, _weights):
-        found.extend(check(measurement))
+        found.extend(check(measurement, good))
+    found.extend(_precision(measurement, latency))
+    found.extend(_noise(measurement, good))
+    found.extend(_trend(latency.medians_s))
+    for check in (_memory, _threads, battery, clock, _weights):
+        found.extend(check(measurement, good))
     return tuple(found)
 
 
-def _failed(m: Measurement) -> Iterator[Caveat]:
+def _failed(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     errors = [launch.error for launch in m.launches if launch.error is not None]
     if errors:
         yield Caveat(
@@ -58,7 +63,7 @@ def _failed(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _machine(m: Measurement) -> Iterator[Caveat]:
+def _machine(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     made_for, kernels = m.context.get("made_for"), m.context.get("kernels")
     if made_for is not None and kernels is not None and made_for != kernels:
         yield Caveat(
@@ -68,8 +73,8 @@ def _machine(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _fallback(m: Measurement) -> Iterator[Caveat]:
-    for launch in stats.succeeded(m):
+def _fallback(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
+    for launch in good:
         delegate = launch.delegate or m.accelerator
         if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
             what = f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the {delegate} delegate"
@@ -85,10 +90,9 @@ def _fallback(m: Measurement) -> Iterator[Caveat]:
         return
 
 
-def _placement(m: Measurement) -> Iterator[Caveat]:
+def _placement(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     """An accelerator that nobody can be sure to have measured."""
-    unknown = [x for x in stats.succeeded(m) if x.fully_delegated is None and x.delegated_ops is None]
-    if m.accelerator != "cpu" and unknown:
+    if m.accelerator != "cpu" and any(x.fully_delegated is None and x.delegated_ops is None for x in good):
         yield Caveat(
             "placement-unknown",
             f"{m.runtime} does not say whether the {m.accelerator} ran the network: it may have been the CPU",
@@ -96,9 +100,9 @@ def _placement(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _summarised(m: Measurement) -> Iterator[Caveat]:
+def _summarised(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     """A runner that keeps no raw samples: what that leaves unknown."""
-    launches = [launch for launch in stats.succeeded(m) if not launch.samples_ns]
+    launches = [launch for launch in good if not launch.samples_ns]
     if not launches:
         return
     what = "mean, since it does not say the median" if any(map(stats.is_mean, launches)) else "median"
@@ -110,7 +114,7 @@ def _summarised(m: Measurement) -> Iterator[Caveat]:
     )
 
 
-def _emulated(m: Measurement) -> Iterator[Caveat]:
+def _emulated(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     if m.device.emulated:
         yield Caveat(
             "emulated",
@@ -136,8 +140,8 @@ def _precision(m: Measurement, latency: Latency) -> Iterator[Caveat]:
         )
 
 
-def _noise(m: Measurement) -> Iterator[Caveat]:
-    evidence = list(_noise_evidence(m))
+def _noise(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
+    evidence = list(_noise_evidence(m, good))
     if evidence:
         yield Caveat(
             "noisy",
@@ -146,8 +150,7 @@ def _noise(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _noise_evidence(m: Measurement) -> Iterator[str]:
-    launches = stats.succeeded(m)
+def _noise_evidence(m: Measurement, launches: Sequence[Launch]) -> Iterator[str]:
     before = [launch.state_before for launch in launches if launch.state_before is not None]
     cores = m.device.cpu_count
     loads = [state.load_1min for state in before if state.load_1min is not None]
@@ -180,13 +183,12 @@ def _stolen_share(launches: Sequence[Launch]) -> float | None:
     return (seen[-1][1] - seen[0][1]) * 0.01 / (seen[-1][0] - seen[0][0])
 
 
-def _trend(m: Measurement) -> Iterator[Caveat]:
-    medians = stats.launch_medians_s(m)
+def _trend(medians: Sequence[float]) -> Iterator[Caveat]:
     half = len(medians) // 2
-    if half == 0 or abs(stats.trend_z(medians)) < TREND_Z:
+    if half == 0:
         return
     change = sum(medians[-half:]) / max(sum(medians[:half]), 1e-12) - 1
-    if abs(change) > TREND_CHANGE:
+    if abs(change) > TREND_CHANGE and abs(stats.trend_z(medians)) >= TREND_Z:
         yield Caveat(
             "trend",
             f"later launches are {abs(change):.1%} {'slower' if change > 0 else 'faster'} than earlier ones",
@@ -194,9 +196,9 @@ def _trend(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _memory(m: Measurement) -> Iterator[Caveat]:
+def _memory(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     total = m.device.memory_bytes
-    free = [state.memory_available_bytes for state in states_of(m) if state.memory_available_bytes is not None]
+    free = [state.memory_available_bytes for state in states_of(m.launches) if state.memory_available_bytes is not None]
     if total and free and min(free) < LOW_MEMORY_SHARE * total:
         yield Caveat(
             "memory-low",
@@ -205,7 +207,7 @@ def _memory(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _threads(m: Measurement) -> Iterator[Caveat]:
+def _threads(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     if m.device.cpu_count is not None and m.threads > m.device.cpu_count:
         yield Caveat(
             "threads",
@@ -214,7 +216,7 @@ def _threads(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def _weights(m: Measurement) -> Iterator[Caveat]:
+def _weights(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     if m.weights is not None and m.weights.startswith("random"):
         yield Caveat(
             "random-weights",

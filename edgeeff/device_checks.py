@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgeeff import stats
 from edgeeff.values import Caveat, DeviceState, Launch, Measurement
 
 LOW_BATTERY_PERCENT = 20
 """Where Android offers its battery saver, which caps the clocks."""
 
 
-def clock(m: Measurement) -> Iterator[Caveat]:
-    states = list(states_of(m))
+def clock(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
+    states = list(states_of(m.launches))
     if not states:
         return
     words = sorted({word for state in states for word in state.throttling or ()})
@@ -22,7 +21,7 @@ def clock(m: Measurement) -> Iterator[Caveat]:
             f"the board says that it is held back: {', '.join(words)}",
             "give it a power supply that is strong enough, and a fan, and bench again",
         )
-    elif any(_capped(state) for state in states_of(m, stats.succeeded(m))):  # one that throttled was dropped
+    elif any(_capped(state) for state in states_of(good)):  # one that throttled was dropped
         yield Caveat(
             "throttled",
             "the clock is capped below what the hardware can do: too hot, low power, or set so",
@@ -50,9 +49,9 @@ def _capped(state: DeviceState) -> bool:
     return limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
 
 
-def battery(m: Measurement) -> Iterator[Caveat]:
+def battery(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     """What a device on a battery does to its own clocks."""
-    states = list(states_of(m, stats.succeeded(m)))
+    states = list(states_of(good))
     hot = max((state.thermal_status or 0 for state in states), default=0)
     levels = [state.battery_percent for state in states if state.battery_percent is not None]
     facts = []
@@ -72,9 +71,9 @@ def battery(m: Measurement) -> Iterator[Caveat]:
         )
 
 
-def states_of(m: Measurement, launches: Sequence[Launch] | None = None) -> Iterator[DeviceState]:
-    """The device's states before and after these launches; by default all of them."""
-    for launch in m.launches if launches is None else launches:
+def states_of(launches: Sequence[Launch]) -> Iterator[DeviceState]:
+    """The device's states before and after these launches."""
+    for launch in launches:
         for state in (launch.state_before, launch.state_after):
             if state is not None:
                 yield state

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from edgeeff.values import Launch, Measurement
 
@@ -46,6 +47,8 @@ class Latency:
     interval: Interval | None = None
     p90_s: float | None = None
     spread: float | None = None
+    medians_s: tuple[float, ...] = ()
+    """Of each launch that succeeded."""
 
     @property
     def sure_interval(self) -> Interval | None:
@@ -62,7 +65,9 @@ class Latency:
 
 def succeeded(measurement: Measurement) -> tuple[Launch, ...]:
     """The launches that gave samples or a summary of them, in the order in which they ran."""
-    return tuple(launch for launch in measurement.launches if launch.error is None and runs(launch))
+    return tuple(
+        [launch for launch in measurement.launches if launch.error is None and (launch.samples_ns or runs(launch))]
+    )
 
 
 def runs(launch: Launch) -> int:
@@ -109,18 +114,27 @@ def latency(measurement: Measurement) -> Latency:
     failed = len(measurement.launches) - len(good)
     if not good:
         return Latency(0, failed, 0)
-    medians = launch_medians_s(measurement)
     raw = all(launch.samples_ns for launch in good)
+    # Sorted once: of sorted runs, the pooled ones are only to be merged.
+    ordered = [sorted(launch.samples_ns) for launch in good] if raw else []
+    medians = [_middle(run) / 1e9 for run in ordered] if raw else [launch_median_s(launch) for launch in good]
     return Latency(
         launches=len(good),
         failed=failed,
-        samples=sum(map(runs, good)),
+        samples=sum(map(len, ordered)) if raw else sum(map(runs, good)),
         median_s=statistics.median(medians),
         interval=median_interval(medians),
         # A quantile over all runs needs the runs themselves.
-        p90_s=pooled_quantile([launch.samples_ns for launch in good], 0.9) / 1e9 if raw else None,
+        p90_s=pooled_quantile(ordered, 0.9) / 1e9 if raw else None,
         spread=_stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
+        medians_s=tuple(medians),
     )
+
+
+def _middle(ordered: Sequence[int]) -> float:
+    """The median of sorted values."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _stdev(values: Sequence[float]) -> float:
@@ -170,7 +184,7 @@ def pooled_quantile(groups: Sequence[Sequence[int]], fraction: float) -> int:
     A launch that had time for more runs does not count for more.
     """
     if len({len(group) for group in groups}) == 1:  # the usual case, of plain numbers
-        pooled = sorted(sample for group in groups for sample in group)
+        pooled = sorted(chain.from_iterable(groups))
         return pooled[max(math.ceil(fraction * len(pooled) * (1 - 1e-9)), 1) - 1]
     weighted = sorted((sample, 1 / len(group)) for group in groups for sample in group)
     # The least bit below, since the weights' sum rounds.

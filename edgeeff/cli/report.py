@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edgeeff import registry, store
-from edgeeff.cli._shared import json_option, say
+from edgeeff.cli._shared import json_option, say, without_collection
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
 from edgeeff.objective import TARGET_S, parse_exponents
@@ -59,6 +59,7 @@ def parse_macs(text: str) -> float:
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Also write a page to look at: one file.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Also write the figures to this folder: PNG and SVG.")
+@without_collection()
 def report(
     results: tuple[Path, ...],
     target_ms: float,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from statistics import fmean, median
 
@@ -27,9 +26,10 @@ MOST_POINTS_IN_PAIRS = 400
 
 def ranks(values: Sequence[float]) -> list[float]:
     """The rank of each value from 1; values that tie share the mean of their ranks."""
+    # Of the places at which a value stands in order, the last one wins in a dictionary, read either way.
     ordered = sorted(values)
-    first = {value: index for index, value in reversed(list(enumerate(ordered, 1)))}
-    last = {value: index for index, value in enumerate(ordered, 1)}
+    last = dict(zip(ordered, range(1, len(ordered) + 1), strict=True))
+    first = dict(zip(reversed(ordered), range(len(ordered), 0, -1), strict=True))
     return [(first[value] + last[value]) / 2 for value in values]
 
 
@@ -48,14 +48,17 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
     return covariance / math.sqrt(variance_a * variance_b) if variance_a and variance_b else None
 
 
-def _pairs(points: Sequence[tuple[float, float]]) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """All pairs; of very many points a seeded sample of the pairs, which moves the median slope by nothing visible."""
+def _median_slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of all pairs; of very many points a seeded sample of the pairs, which moves it by nothing visible."""
     if len(points) <= MOST_POINTS_IN_PAIRS:
-        yield from combinations(points, 2)
-        return
-    rng = random.Random(0)
-    for _ in range(MOST_POINTS_IN_PAIRS**2 // 2):
-        yield rng.choice(points), rng.choice(points)
+        return median((q[1] - p[1]) / (q[0] - p[0]) for p, q in combinations(points, 2) if p[0] != q[0])
+    import numpy as np
+
+    p, q = np.asarray(points)[np.random.default_rng(0).integers(len(points), size=(2, MOST_POINTS_IN_PAIRS**2 // 2))]
+    apart = p[:, 0] != q[:, 0]
+    if not apart.any():
+        return 0.0
+    return float(np.median((q[apart, 1] - p[apart, 1]) / (q[apart, 0] - p[apart, 0])))
 
 
 def departures(x: Sequence[float], y: Sequence[float]) -> dict[int, float]:
@@ -74,7 +77,7 @@ def departures(x: Sequence[float], y: Sequence[float]) -> dict[int, float]:
     if len(x) < LEAST_POINTS_FOR_OUTLIERS or len(set(x)) < LEAST_POINTS:
         return {}
     points = [(math.log(p), math.log(q)) for p, q in zip(x, y, strict=True)]
-    slope = median((q[1] - p[1]) / (q[0] - p[0]) for p, q in _pairs(points) if p[0] != q[0])
+    slope = _median_slope(points)
     residuals = [q - slope * p for p, q in points]
     centre = median(residuals)
     residuals = [residual - centre for residual in residuals]

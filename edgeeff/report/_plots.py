@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from edgeeff.report.accuracies import is_random
 from edgeeff.report.values import Row
@@ -43,10 +44,18 @@ def pareto(rows: Sequence[Row]) -> list[int]:
     return front
 
 
-def precision_pairs(rows: Sequence[Row]) -> list[Pair]:
-    """Each row in another precision beside the fp32 row of the same network, format, runtime and accelerator."""
+MOST_PAIRS = 60
+"""More are no chart that anybody reads."""
+
+
+def precision_pairs(rows: Sequence[Row], most: int = MOST_PAIRS) -> list[Pair]:
+    """Each row in another precision beside the fp32 row of the same network, format, runtime and accelerator.
+
+    Args:
+        most: so many at most, the best ranked.
+    """
     floats = {_identity(row): index for index, row in enumerate(rows) if row.measurement.precision == "fp32"}
-    return list(_pairs(rows, floats))
+    return list(islice(_pairs(rows, floats), most))
 
 
 def _pairs(rows: Sequence[Row], floats: dict[tuple[object, ...], int]) -> Iterator[Pair]:

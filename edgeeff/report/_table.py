@@ -33,7 +33,7 @@ class Table:
 
 def printable(cell: str) -> str:
     """Names come from foreign files: no line break or terminal sequence of theirs gets out."""
-    return "".join(c if c.isprintable() else "?" for c in cell)
+    return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
 
 
 def _head(cell: str) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from os.path import basename
 
 from edgeeff import checks, published, stats
-from edgeeff.objective import HARD, SOFT, objective, scored, winners
+from edgeeff.objective import HARD, SOFT, Exponents, Scored, objective, scored, winners
 from edgeeff.published import PublishedLatency
 from edgeeff.report._flops import correlations
 from edgeeff.report._paired import paired
@@ -39,10 +39,11 @@ def build(measurements: Iterable[Measurement], inputs: Inputs, settings: Setting
     kept, superseded = _latest(m for m in measurements if not is_sustained(m))
     claims = [claim(m, inputs.variants, inputs.given) for m in kept]
     used = {entry.where for _, entry in claims if entry is not None}
-    grouped: dict[tuple[DeviceInfo, int], list[Row]] = {}
+    exponents = {w.name: w for w in (SOFT, HARD, settings.exponents)}
+    grouped: dict[tuple[DeviceInfo, int], list[_Judged]] = {}
     for measurement, (claimed, _) in zip(kept, claims, strict=True):
         group = grouped.setdefault((measurement.device, measurement.threads), [])
-        group.append(_row(measurement, claimed, settings))
+        group.append(_judged(measurement, claimed, settings, exponents))
     ordered = sorted(grouped.items(), key=lambda item: (item[0][0].name, item[0][1]))
     groups = [_group(device, threads, rows, settings) for (device, threads), rows in ordered]
     notes = [f"{g.where} fits no measured file: its accuracy was not used" for g in inputs.given if g.where not in used]
@@ -58,38 +59,57 @@ def _latest(measurements: Iterable[Measurement]) -> tuple[list[Measurement], int
     count = 0
     for m in sorted(measurements, key=lambda m: m.created_unix_s):
         # Converted anew, a file has other bytes; its name holds all that makes it another network.
-        same = (m.variant, m.weights, m.resolution, m.macs, m.parameters, Path(m.path).name)
+        name = basename(m.path)  # noqa: PTH119 - pathlib takes ten times as long
+        same = (m.variant, m.weights, m.resolution, m.macs, m.parameters, name)
         identity: tuple[object, ...] = same if m.variant else (m.sha256,)
         latest[(*identity, m.format, m.precision, m.runtime, m.accelerator, m.threads, m.device)] = m
         count += 1
     return list(latest.values()), count - len(latest)
 
 
-def _row(measurement: Measurement, claimed: Claim, settings: Settings) -> Row:
-    """One file against the targets; its rank is not known yet."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One file against the targets; its ranks are not known yet."""
+
+    measurement: Measurement
+    claimed: Claim
+    latency: Latency
+    objectives: Mapping[str, Scored]
+    macs_objective: float | None
+
+
+def _judged(
+    measurement: Measurement, claimed: Claim, settings: Settings, exponents: Mapping[str, Exponents]
+) -> _Judged:
     latency, macs = stats.latency(measurement), measurement.macs
-    objectives, on_macs = {}, None
+    objectives: dict[str, Scored] = {}
+    on_macs = None
     # Of a file that is never right no objective is a number to rank by.
     if claimed.accuracy is not None and claimed.accuracy.top1 > 0:
         top1, top1_interval = claimed.accuracy.top1, claimed.accuracy.interval
         if latency.median_s is not None:
             interval = None if latency.interval is None else (latency.interval.low, latency.interval.high)
-            for w in (SOFT, HARD, settings.exponents):
-                objectives[w.name] = scored(top1, latency.median_s, settings.target_s, w, interval, top1_interval)
+            for name, w in exponents.items():
+                objectives[name] = scored(top1, latency.median_s, settings.target_s, w, interval, top1_interval)
         if macs:
             on_macs = objective(top1, macs, settings.target_macs, settings.exponents)
-    meets = _meets(latency, settings.target_s)
-    caveats = checks.caveats(measurement, latency)
+    return _Judged(measurement, claimed, latency, objectives, on_macs)
+
+
+def _row(found: _Judged, target_s: float, rank: int | None, macs_rank: int | None) -> Row:
+    measurement, latency, claimed = found.measurement, found.latency, found.claimed
     return Row(
         measurement,
         latency,
         claimed.accuracy,
         claimed.note,
-        meets,
-        objectives,
-        on_macs,
-        caveats=caveats,
-        against=claimed.against,
+        _meets(latency, target_s),
+        found.objectives,
+        found.macs_objective,
+        rank,
+        macs_rank,
+        checks.caveats(measurement, latency),
+        claimed.against,
     )
 
 
@@ -103,8 +123,8 @@ def _meets(latency: Latency, target_s: float) -> Meets:
     return "no" if latency.sure_interval.low > target_s else "uncertain"
 
 
-def _group(device: DeviceInfo, threads: int, rows: Sequence[Row], settings: Settings) -> Group:
-    ranked = _ranked(rows, settings.exponents.name)
+def _group(device: DeviceInfo, threads: int, judged: Sequence[_Judged], settings: Settings) -> Group:
+    ranked = _ranked(judged, settings)
     candidates = [
         (row.accuracy.top1, row.latency.median_s)
         for row in ranked
@@ -125,32 +145,38 @@ def _group(device: DeviceInfo, threads: int, rows: Sequence[Row], settings: Sett
     return replace(group, verdict=verdict(group, settings))
 
 
-def _ranked(rows: Sequence[Row], exponents: str) -> list[Row]:
+def _ranked(judged: Sequence[_Judged], settings: Settings) -> list[Row]:
     """Rows in the order of their rank; those without one behind, the fastest first."""
 
-    def key(row: Row) -> tuple[float, float]:
-        score = row.objectives.get(exponents)
-        return (-score.value if score else 0.0, row.latency.median_s or float("inf"))
+    exponents = settings.exponents.name
 
-    macs_objectives = sorted(row.macs_objective for row in rows if row.macs_objective is not None)
+    def key(found: _Judged) -> tuple[float, float]:
+        score = found.objectives.get(exponents)
+        return (-score.value if score else 0.0, found.latency.median_s or float("inf"))
+
+    macs_objectives = sorted(found.macs_objective for found in judged if found.macs_objective is not None)
     ranked = []
-    for place, row in enumerate(sorted(rows, key=key), 1):
-        on_macs = row.macs_objective
+    for place, found in enumerate(sorted(judged, key=key), 1):
+        on_macs = found.macs_objective
         macs_rank = None if on_macs is None else 1 + len(macs_objectives) - bisect_right(macs_objectives, on_macs)
-        ranked.append(replace(row, rank=place if row.objectives else None, macs_rank=macs_rank))
+        ranked.append(_row(found, settings.target_s, place if found.objectives else None, macs_rank))
     return ranked
 
 
 def _published(rows: Sequence[Row]) -> Iterable[tuple[PublishedLatency, Row | None]]:
     """Published latencies of the networks in the rows, then the anchors of the objective."""
-    measured = [row for row in rows if row.latency.median_s is not None]
+    fastest: dict[tuple[str | None, str, str], Row] = {}
+    for row in rows:
+        m = row.measurement
+        wanted = (m.variant, m.precision, m.accelerator)
+        if row.latency.median_s is not None and (
+            wanted not in fastest or row.latency.median_s < (fastest[wanted].latency.median_s or 0.0)
+        ):
+            fastest[wanted] = row
     for entry in published.LATENCIES:
-        wanted = (entry.network, entry.precision, entry.accelerator)
-        same = [
-            r for r in measured if wanted == (r.measurement.variant, r.measurement.precision, r.measurement.accelerator)
-        ]
-        if same:
-            yield entry, min(same, key=lambda row: row.latency.median_s or 0.0)
+        found = fastest.get((entry.network, entry.precision, entry.accelerator))
+        if found is not None:
+            yield entry, found
     yield from ((entry, None) for entry in published.ANCHORS)
 
 

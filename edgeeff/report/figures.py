@@ -173,7 +173,7 @@ def _flops(figure: Figure, group: Group, settings: Settings) -> bool:
 
 def _precisions(figure: Figure, group: Group, settings: Settings) -> bool:
     """Latency and size of other precisions over fp32's, and what top-1 changes where it was measured."""
-    pairs = precision_pairs(group.rows)[:MOST_PAIRS]
+    pairs = precision_pairs(group.rows, MOST_PAIRS)
     if not pairs:
         return False
     figure.set_size_inches(SIZE_IN[0], 1.2 + 0.35 * len(pairs))

@@ -9,10 +9,20 @@ async function unpack(text) {
   return new Response(stream).json();
 }
 
+const TYPES = { uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array };
+
+// A column of edgeeff/report/_page_data.py: a typed array, little-endian as all that runs a browser is.
+function column(packed) {
+  return new TYPES[packed.type](Uint8Array.from(atob(packed.base64), (c) => c.charCodeAt(0)).buffer);
+}
+
 class Rows {
   constructor(data) {
     this.data = data;
-    this.columns = data.columns;
+    this.columns = {};
+    for (const [name, found] of Object.entries(data.columns)) {
+      this.columns[name] = found.values ? { values: found.values, codes: column(found.codes) } : column(found);
+    }
   }
 
   text(column, row) {
@@ -21,7 +31,8 @@ class Rows {
   }
 
   value(column, row) {
-    return this.columns[column][row];
+    const found = this.columns[column][row];
+    return Number.isNaN(found) ? null : found;
   }
 
   label(row) {
@@ -42,10 +53,9 @@ class Rows {
     const rows = this.of(group);
     const scores = new Map();
     for (const row of rows) {
-      const known = top1[row] !== null && latency[row] !== null;
-      scores.set(row, known ? objective(top1[row], latency[row], target, w) : null);
+      scores.set(row, top1[row] > 0 && latency[row] > 0 ? objective(top1[row], latency[row], target, w) : null);
     }
-    const time = (row) => (latency[row] === null ? Infinity : latency[row]);
+    const time = (row) => (Number.isNaN(latency[row]) ? Infinity : latency[row]);
     const order = rows.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0) || time(a) - time(b) || a - b);
     const ranks = new Map();
     order.forEach((row, place) => ranks.set(row, scores.get(row) === null ? null : place + 1));
