@@ -75,6 +75,14 @@ def _machine(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
 
 def _fallback(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     for launch in good:
+        if launch.ops and launch.delegated_ops == 0 and (m.accelerator, m.format) == ("cpu", "tflite"):
+            yield Caveat(
+                "fallback",
+                f"XNNPACK runs none of the {launch.ops} ops: they run in plain kernels, and the runtime does not tell",
+                "let it read /proc/cpuinfo and /sys/devices/system/cpu, which a sandbox may hide; a file that only "
+                "XNNPACK refuses: make another with edgeeff convert",
+            )
+            return
         delegate = launch.delegate or m.accelerator
         if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
             what = f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the {delegate} delegate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,27 @@ def small_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def split_tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of which one op stays outside the delegate."""
     return _written(tmp_path_factory.mktemp("models"), "split.tflite", _network(splits_the_delegate=True))
+
+
+@pytest.fixture(scope="session")
+def over(program: Callable[[str, str], str]) -> Callable[..., list[str]]:
+    """Gives the argument list before a program's own that runs it with an empty tmpfs over a folder: for it alone.
+
+    Where the machine allows no mounts the test is skipped and says so.
+    """
+    unshare = program("unshare", "it is in util-linux")
+    script = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
+
+    def prefix(folder: object, options: str = "size=1m") -> list[str]:
+        # The superuser needs no namespace of users, which some systems refuse to everybody.
+        users = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        argv = [unshare, *users, "--mount", "sh", "-c", script, "sh", options, str(folder)]
+        tried = subprocess.run([*argv, "true"], capture_output=True, text=True)
+        if tried.returncode:
+            pytest.skip(f"no mount in a namespace is allowed here, so this was NOT tested: {tried.stderr.strip()}")
+        return argv
+
+    return prefix
 
 
 @pytest.fixture(scope="session")

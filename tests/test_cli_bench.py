@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,17 @@ def test_silent_fallback_is_said(split_tflite: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "4/5 XNNPACK in 2 parts" in done.stdout
     assert "1 of 5 ops do not run in the XNNPACK delegate" in done.stdout
+
+
+def test_a_run_that_lost_xnnpack_is_marked(small_tflite: Path, over: Callable[..., list[str]], tmp_path: Path) -> None:
+    """LiteRT applies XNNPACK only where it finds out what the processor is: here it does not, as in some sandboxes."""
+    argv = [*over("/proc"), *EDGEEFF, "bench", str(small_tflite), "--seconds", "0.2", "--json"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (m,) = documents(done)
+    assert m["ops"] > 0 and m["delegated_ops"] == 0 and m["delegate"] is None
+    (caveat,) = (warning for warning in m["warnings"] if warning["code"] == "fallback")
+    assert f"XNNPACK runs none of the {m['ops']} ops" in caveat["message"] and "/proc/cpuinfo" in caveat["remedy"]
 
 
 def test_more_threads_than_cores_is_said(small_onnx: Path, tmp_path: Path) -> None:
