@@ -17,7 +17,10 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from edgeeff.objective import HARD, SOFT, TARGET_MACS, Exponents
 from edgeeff.profiles import OpTime, Profile
+from edgeeff.proportions import Share
 from edgeeff.report import to_html
+from edgeeff.report._document import _score, _top1
+from edgeeff.report.accuracies import GivenAccuracy
 from edgeeff.report.build import Inputs, build
 from edgeeff.report.figures import write_figures
 from edgeeff.report.values import Report, Settings
@@ -37,6 +40,8 @@ ROWS = [
     ("lite2", 58.0, "fp32", 899), ("lite2", 30.0, "int8-weights", 899),
 ]  # fmt: skip
 
+COUNTED = GivenAccuracy(0.776, "mine.json, entry 1", variant="lite2", precision="fp32", share=Share(776, 1000))
+
 
 def measured(variant: str | None, ms: float, precision: str, megamacs: int, device: DeviceInfo = HOST) -> Measurement:
     name, weights = (variant, "wheel") if variant else ("foreign", HOSTILE)
@@ -55,7 +60,7 @@ def measured(variant: str | None, ms: float, precision: str, megamacs: int, devi
 def report(target_ms: float = 75.0, w: Exponents = SOFT) -> Report:
     measurements = [measured(*row) for row in ROWS] + [measured(None, 5.0, "fp32", 100)]
     measurements += [measured("b0", 9.0, "fp32", 386, PIXEL)]
-    return build(measurements, Inputs(VARIANTS), Settings(target_ms / 1e3, TARGET_MACS, w))
+    return build(measurements, Inputs(VARIANTS, [COUNTED]), Settings(target_ms / 1e3, TARGET_MACS, w))
 
 
 def profile() -> Profile:
@@ -154,8 +159,8 @@ def test_it_ranks_as_the_report_does(browser: webdriver.Chrome, target_ms: float
     assert column(browser, "variant") == [row.name for row in rows]
     assert column(browser, "precision") == [row.measurement.precision for row in rows]
     assert column(browser, "meets T") == [row.meets_target for row in rows]
-    expected = [f"{row.objectives[w.name].value:.4f}" if row.objectives else "unknown" for row in rows]
-    assert column(browser, "objective") == expected
+    assert column(browser, "objective") == [_score(row, w.name, interval=True) for row in rows]
+    assert column(browser, "top-1, %") == [_top1(row.accuracy) if row.accuracy else "unknown" for row in rows]
 
 
 def test_a_slider_moves_the_ranks_by_keyboard(browser: webdriver.Chrome) -> None:
@@ -189,8 +194,27 @@ def test_a_column_sorts_by_keyboard_both_ways(browser: webdriver.Chrome) -> None
 
 
 def test_every_number_has_its_source(browser: webdriver.Chrome) -> None:
-    assert set(column(browser, "source of top-1")) == {"published", "unknown"}
+    assert set(column(browser, "source of top-1")) == {"published", "unknown", "measured"}
     assert column(browser, "median, ms (measured)")[0].endswith("]")
+
+
+def test_the_intervals_of_latency_and_accuracy_are_drawn(browser: webdriver.Chrome) -> None:
+    script = """
+        const trace = document.querySelector('#accuracy .plot').data.find((found) => found.name === 'fp32 tflite');
+        const place = trace.text.findIndex((text) => text.startsWith('lite2'));
+        return ['error_x', 'error_y'].map((bars) => [trace[bars].arrayminus[place], trace[bars].array[place]]);
+    """
+    row = next(r for r in report().groups[0].rows if r.name == "lite2" and r.measurement.precision == "fp32")
+    assert row.accuracy is not None
+    assert row.accuracy.interval is not None
+    assert row.latency.interval is not None
+    (left, right), (down, up) = browser.execute_script(script)
+    assert (left + right) / 1e3 == pytest.approx(row.latency.interval.high - row.latency.interval.low, rel=1e-3)
+    assert (down / 100, up / 100) == pytest.approx(
+        (row.accuracy.top1 - row.accuracy.interval[0], row.accuracy.interval[1] - row.accuracy.top1), rel=1e-6
+    )
+    told = browser.find_element(By.CSS_SELECTOR, "#accuracy figcaption").text
+    assert "Bars are the intervals of latencies and counted accuracies" in told
 
 
 def test_a_device_and_a_file_are_chosen(browser: webdriver.Chrome) -> None:

@@ -91,8 +91,15 @@ def _figure(group: Group, settings: Settings, draw: Callable[[Figure, Group, Set
     return None
 
 
-def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float]) -> None:
-    """One series for each precision and format, over the median latency in ms."""
+Ends = Callable[[Row], tuple[float, float] | None]
+"""Of a row's interval, where it has one."""
+
+MOST_BARS = 100
+"""Points with bars of their intervals; more would hide one another."""
+
+
+def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float], y_ends: Ends = lambda row: None) -> None:
+    """One series for each precision and format, over the median latency in ms, with bars of the intervals."""
     series: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         series.setdefault((row.measurement.precision, row.measurement.format), []).append(row)
@@ -100,6 +107,9 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float]) -> None
         xs = [_ms(row) for row in members]
         colour, marker = COLOURS.get(precision, "#999999"), MARKERS.get(form, "s")
         ys = [y(row) for row in members]
+        if len(rows) <= MOST_BARS:
+            across, up = _bars(members, _ms, _latency_ends), _bars(members, y, y_ends)
+            axes.errorbar(xs, ys, up, across, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2, zorder=2)
         axes.scatter(xs, ys, s=28, color=colour, marker=marker, label=f"{precision} {form}", zorder=3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -107,6 +117,24 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float]) -> None
     axes.tick_params(axis="x", which="minor", labelsize=7)
     axes.set_xlabel("median latency, ms")
     axes.grid(alpha=0.3)
+
+
+def _bars(rows: Sequence[Row], value: Callable[[Row], float], ends: Ends) -> list[list[float]]:
+    """How far the intervals reach below and above; 0 where there is none."""
+    pairs = [(value(row), ends(row) or (value(row), value(row))) for row in rows]
+    return [[abs(middle - found[side]) for middle, found in pairs] for side in (0, 1)]
+
+
+def _latency_ends(row: Row) -> tuple[float, float] | None:
+    interval = row.latency.interval
+    return None if interval is None else (interval.low * 1e3, interval.high * 1e3)
+
+
+def _top1_ends(row: Row) -> tuple[float, float] | None:
+    if row.accuracy is None or row.accuracy.interval is None:
+        return None
+    low, high = row.accuracy.interval
+    return low * 100, high * 100
 
 
 def _ms(row: Row) -> float:
@@ -125,7 +153,7 @@ def _accuracy(figure: Figure, group: Group, settings: Settings) -> bool:
     if not rows:
         return False
     axes = figure.add_subplot()
-    _scatter(axes, rows, _top1)
+    _scatter(axes, rows, _top1, _top1_ends)
     front = [group.rows[index] for index in pareto(group.rows)]
     steps = [_ms(row) for row in front], [_top1(row) for row in front]
     axes.step(*steps, where="post", color="black", ls="--", lw=1, label="Pareto front")

@@ -1,7 +1,7 @@
 // The figures: what each shows of the rows under the chosen T and w, and the same in words.
 
 // Points of a scatter plot by precision and format; beyond MOST_POINTS a density, and the points of `kept` alone.
-function points(rows, members, kept, x, y, hover) {
+function points(rows, members, kept, x, y, hover, yEnds = () => null) {
   const traces = [];
   let shown = members;
   if (members.length > MOST_POINTS) {
@@ -16,6 +16,7 @@ function points(rows, members, kept, x, y, hover) {
     const [precision, format] = [rows.text("precision", group[0]), rows.text("format", group[0])];
     traces.push({
       type: "scatter", mode: "markers", name, x: group.map(x), y: group.map(y), text: group.map(hover), hovertemplate: "%{text}<extra></extra>",
+      error_x: bars(group, x, (row) => rows.interval("median_ms", row)), error_y: bars(group, y, yEnds),
       marker: { color: colourOf(precision), symbol: FORMAT_SYMBOLS[format] ?? "square", size: 9, line: { width: 1, color: css("--back") } },
     });
   }
@@ -61,9 +62,10 @@ function drawAccuracy(rows, group, judged, target, w) {
   }
   const x = (row) => rows.value("median_ms", row);
   const y = (row) => rows.value("top1", row) * 100;
-  const hover = (row) => `${escapeText(rows.label(row))}<br>${withInterval(x(row), rows.value("low_ms", row), rows.value("high_ms", row))} ms<br>top-1 ${y(row).toFixed(2)} % ${rows.text("provenance", row)}<br>objective ${judged.scores.get(row).toFixed(4)}, rank ${judged.ranks.get(row)}`;
-  const xRange = logRange(known.map(x).concat([target]));
-  const [low, high] = range(known.map(y));
+  const hover = (row) => `${escapeText(rows.label(row))}<br>${withInterval(x(row), ...(rows.interval("median_ms", row) ?? [null, null]))} ms<br>top-1 ${topOne(rows, row)} % ${rows.text("provenance", row)}<br>objective ${withInterval(...rows.scored(row, target, w), 3)}, rank ${judged.ranks.get(row)}`;
+  const xRange = logRange(known.flatMap((row) => rows.interval("median_ms", row) ?? [x(row)]).concat([target]));
+  const ends = (row) => rows.interval("top1", row)?.map((end) => end * 100) ?? null;
+  const [low, high] = range(known.flatMap((row) => ends(row) ?? [y(row)]));
   const room = Math.max((high - low) * 0.1, 0.5);
   const yRange = [low - room, high + room];
   const best = known[0];
@@ -73,18 +75,24 @@ function drawAccuracy(rows, group, judged, target, w) {
     type: "scatter", mode: "lines", name: "Pareto front", x: front.map(x), y: front.map(y),
     line: { shape: "hv", color: css("--text"), width: 1.5, dash: "dash" }, hoverinfo: "skip",
   });
-  traces.push(...points(rows, known, [...new Set([...front, ...known.slice(0, 50)])], x, y, hover));
+  traces.push(...points(rows, known, [...new Set([...front, ...known.slice(0, 50)])], x, y, hover, ends));
   traces.push({
     type: "scatter", mode: "markers", name: "first", x: [x(best)], y: [y(best)], hoverinfo: "skip",
     marker: { symbol: "circle-open", size: 18, color: css("--accent"), line: { width: 2 } },
   });
   const line = { type: "line", x0: target, x1: target, yref: "paper", y0: 0, y1: 1, line: { color: css("--accent"), dash: "dot" } };
-  const words = `${known.length} files. The Pareto front, from the fastest: ${listed(front.map((row) => `${rows.label(row)}, ${significant(x(row))} ms, ${y(row).toFixed(1)} %`))}. ` +
-    `Grey lines join points of equal objective; the highest touches ${rows.label(best)}. The vertical line is T. ${sources(rows, known)}`;
+  const words = `${known.length} files. The Pareto front, from the fastest: ${listed(front.map((row) => `${rows.label(row)}, ${significant(x(row))} ms, ${topOne(rows, row)} %`))}. ` +
+    `Grey lines join points of equal objective; the highest touches ${rows.label(best)}. The vertical line is T. ${barsInWords(rows, known)}${sources(rows, known)}`;
   draw("accuracy", traces, {
     xaxis: logAxis("median latency, ms", xRange, { type: "log" }), xaxis2: { overlaying: "x", visible: false, range: xRange },
     yaxis: axis("top-1, %", { range: yRange }), shapes: [line],
   }, words);
+}
+
+function barsInWords(rows, members) {
+  if (members.length > MOST_BARS) return "";
+  const found = [["latencies", "median_ms"], ["counted accuracies", "top1"]].filter(([, column]) => members.some((row) => rows.interval(column, row)));
+  return found.length ? `Bars are the intervals of ${found.map(([name]) => name).join(" and ")}. ` : "";
 }
 
 function sources(rows, members) {

@@ -3,6 +3,7 @@
 const SOFT = { name: "soft", alpha: -0.07, beta: -0.07 };
 const HARD = { name: "hard", alpha: 0, beta: -1 };
 const PAGE_ROWS = 25;
+const SCORE_DIGITS = 3; // of an objective: accuracies have no more
 const $ = (id) => document.getElementById(id);
 
 function escapeText(text) {
@@ -19,12 +20,12 @@ const COLUMNS = [
   ["precision", "text", (r) => state.rows.text("precision", r)],
   ["runtime", "text", (r) => state.rows.text("runtime", r)],
   ["accelerator", "text", (r) => state.rows.text("accelerator", r)],
-  ["median, ms (measured)", "number", (r) => state.rows.value("median_ms", r), (r) => withInterval(state.rows.value("median_ms", r), state.rows.value("low_ms", r), state.rows.value("high_ms", r))],
+  ["median, ms (measured)", "number", (r) => state.rows.value("median_ms", r), (r) => withInterval(state.rows.value("median_ms", r), ...(state.rows.interval("median_ms", r) ?? [null, null]))],
   ["p90, ms (measured)", "number", (r) => state.rows.value("p90_ms", r), (r) => known(state.rows.value("p90_ms", r), significant)],
   ["meets T", "text", (r) => state.rows.meets(r, state.target)],
-  ["top-1, %", "number", (r) => state.rows.value("top1", r), (r) => known(state.rows.value("top1", r), (v) => (v * 100).toFixed(Math.abs(v * 1000 - Math.round(v * 1000)) < 1e-6 ? 1 : 2))],
+  ["top-1, %", "number", (r) => state.rows.value("top1", r), (r) => topOne(state.rows, r)],
   ["source of top-1", "text", (r) => state.rows.text("provenance", r)],
-  ["objective", "number", (r) => state.judged.scores.get(r), (r) => known(state.judged.scores.get(r), (v) => v.toFixed(4))],
+  ["objective", "number", (r) => state.judged.scores.get(r), (r) => known(state.judged.scores.get(r), () => withInterval(...state.rows.scored(r, state.target, state.w), SCORE_DIGITS))],
   ["multiply-adds, M", "number", (r) => state.rows.value("macs", r), (r) => known(state.rows.value("macs", r), (v) => (v / 1e6).toFixed(1))],
   ["parameters, M", "number", (r) => state.rows.value("parameters", r), (r) => known(state.rows.value("parameters", r), (v) => (v / 1e6).toFixed(2))],
   ["size, MB", "number", (r) => state.rows.value("size_bytes", r), (r) => (state.rows.value("size_bytes", r) / 1e6).toFixed(2)],
@@ -105,7 +106,7 @@ function showTable() {
 function showWords() {
   const { judged, rows, target, w } = state;
   const exponent = w.alpha === w.beta ? `${w.alpha}` : `${w.alpha} within T and ${w.beta} beyond it`;
-  $("formula").textContent = `Ranked by ACC * (LAT / ${significant(target)} ms)^w, w = ${exponent} (MnasNet, section 3.1); more is better. The interval of the median follows the launches.`;
+  $("formula").textContent = `Ranked by ACC * (LAT / ${significant(target)} ms)^w, w = ${exponent} (MnasNet, section 3.1); more is better. In brackets: the interval of the median, which follows the launches; of a top-1 that was counted on images, Wilson's of 95 %; and of the objective, which follows from both.`;
   const first = judged.order.filter((row) => judged.ranks.get(row) !== null).slice(0, 3);
   $("summary").textContent = first.length
     ? `T = ${significant(target)} ms, w = ${exponent}: ${first.map((row) => `${judged.ranks.get(row)}. ${rows.label(row)}`).join("; ")}.`

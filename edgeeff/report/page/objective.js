@@ -8,6 +8,19 @@ function isoAccuracy(value, latency, target, w) {
   return value / Math.pow(latency / target, latency <= target ? w.alpha : w.beta);
 }
 
+// The objective with its interval, [value, low, high]; null where there is none. The same as `scored` there: the ends of
+// the latency's interval give the objective's, swapped, and that of the accuracy is joined to it in logarithms.
+function scored(accuracy, latency, target, w, latencyEnds, accuracyEnds) {
+  const value = objective(accuracy, latency, target, w);
+  const factors = [];
+  if (latencyEnds) factors.push([value, ...latencyEnds.map((end) => objective(accuracy, end, target, w)).reverse()]);
+  if (accuracyEnds) factors.push([accuracy, ...accuracyEnds]);
+  if (factors.length === 0) return [value, null, null];
+  const down = Math.hypot(...factors.map(([middle, low]) => (low > 0 ? Math.log(middle / low) : Infinity)));
+  const up = Math.hypot(...factors.map(([middle, , high]) => Math.log(high / middle)));
+  return [value, value * Math.exp(-down), value * Math.exp(up)];
+}
+
 // Fixed-point notation with so many significant digits, as edgeeff/report/_numbers.py has it.
 function significant(value, digits = 3) {
   if (value === 0 || !Number.isFinite(value)) return String(value);

@@ -25,6 +25,16 @@ function layout(more) {
   };
 }
 
+const MOST_BARS = 100; // points with bars of their intervals; more would hide one another
+
+// The bars of points' intervals in one direction; no option where none has an interval.
+function bars(members, value, interval) {
+  const ends = members.map((row) => interval(row));
+  if (members.length > MOST_BARS || ends.every((found) => found === null)) return undefined;
+  const side = (place) => ends.map((found, i) => (found ? Math.abs(found[place] - value(members[i])) : 0));
+  return { type: "data", symmetric: false, array: side(1), arrayminus: side(0), thickness: 1, width: 3 };
+}
+
 // Nothing leaves the page: the button that uploads a chart is taken away.
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "sendChartToCloud"], plotlyServerURL: "" };
 

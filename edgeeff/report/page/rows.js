@@ -16,6 +16,15 @@ function column(packed) {
   return new TYPES[packed.type](Uint8Array.from(atob(packed.base64), (c) => c.charCodeAt(0)).buffer);
 }
 
+// Top-1 in percent, with its interval where it has one, as edgeeff/report/_document.py has it.
+function topOne(rows, row) {
+  const [value, ends] = [rows.value("top1", row), rows.interval("top1", row)];
+  if (value === null) return "unknown";
+  const percent = (fraction, digits) => (fraction * 100).toFixed(digits);
+  if (ends) return `${percent(value, 1)} [${ends.map((end) => percent(end, 1)).join(", ")}]`;
+  return percent(value, Math.abs(value * 1000 - Math.round(value * 1000)) < 1e-6 ? 1 : 2);
+}
+
 class Rows {
   constructor(data) {
     this.data = data;
@@ -33,6 +42,12 @@ class Rows {
   value(column, row) {
     const found = this.columns[column][row];
     return Number.isNaN(found) ? null : found;
+  }
+
+  // The ends of a row's interval; null where it has none.
+  interval(column, row) {
+    const ends = [this.value(`${column}_low`, row), this.value(`${column}_high`, row)];
+    return ends[0] === null ? null : ends;
   }
 
   label(row) {
@@ -60,6 +75,12 @@ class Rows {
     const ranks = new Map();
     order.forEach((row, place) => ranks.set(row, scores.get(row) === null ? null : place + 1));
     return { order, scores, ranks };
+  }
+
+  // The objective of a row with its interval: [value, low, high].
+  scored(row, target, w) {
+    const [top1, latency] = [this.value("top1", row), this.value("median_ms", row)];
+    return scored(top1, latency, target, w, this.interval("median_ms", row), this.interval("top1", row));
   }
 
   // Whether the latency is within the target: the interval decides, not the median.
