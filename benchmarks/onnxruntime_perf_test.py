@@ -36,6 +36,7 @@ class InstalledPerfTest:
     path: str
     scratch: Callable[[str], str]
     digest: str
+    build_type: str | None = None
 
     def command(self, request: Request) -> Command:
         if request.accelerator not in PROVIDERS:
@@ -72,6 +73,7 @@ class InstalledPerfTest:
             warmup_runs=1 + warmups,
             peak_memory_bytes=int(peak[1]) if peak and int(peak[1]) else None,
             runtime_version=f"{NAME} {self.digest[:12]}",
+            build_type=self.build_type,
         )
 
 
@@ -103,6 +105,12 @@ def _summary(text: str) -> Summary | None:
     return Summary(int(count[1]), float(mean[1]) * 1e6, low, high, median_ns=seconds("P50"), p95_ns=seconds("P95"))
 
 
+def build_type(file: Path) -> str | None:
+    """Of the line that onnxruntime has about itself in the program; None where it is in a library beside it."""
+    found = re.search(rb"ORT Build Info: [^\0]*?build type=(\w+)", file.read_bytes())
+    return found[1].decode() if found else None
+
+
 class PerfTest:
     """The user's own onnxruntime_perf_test."""
 
@@ -127,7 +135,7 @@ class PerfTest:
                 f"{file} is no {NAME} that runs on {device.name}: its answer to -h is: {one_line(last_error(lines))}",
                 CURE,
             )
-        return InstalledPerfTest(path, device.scratch, sha256_of(file))
+        return InstalledPerfTest(path, device.scratch, sha256_of(file), build_type(file))
 
 
 ADAPTER: Runner = PerfTest()

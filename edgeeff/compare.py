@@ -105,6 +105,8 @@ class Check:
     device: str = ""
     runtime: str = ""
     threads: int = 1
+    runtime_build: str | None = None
+    """The runtime's version and how it was compiled, of both sides where they differ."""
     comparison: str = ""
     """The id of what was measured, in the results file."""
     figures: tuple[Figure, ...] = ()

@@ -391,6 +391,8 @@ class Launch:
     memory_delta_bytes: int | None = None
     """By how much the process grew since the runner started, of a runner that does not say its peak."""
     runtime_version: str | None = None
+    build_type: str | None = None
+    """How the runtime was compiled, as it says itself: "Release", "Debug" ...; None where it does not say."""
     state_before: DeviceState | None = None
     state_after: DeviceState | None = None
     error: str | None = None

@@ -29,6 +29,7 @@ from edgeeff.ops import Conv2d, Mean
 from edgeeff.pair_records import PairRecordRunner
 from edgeeff.protocols import Device
 from edgeeff.records import RecordRunner
+from edgeeff.report.check_text import checks_text
 from edgeeff.values import DeviceInfo, DeviceProfile, DeviceState, Measurement
 
 SCRIPT = """
@@ -302,8 +303,22 @@ def test_emulated_devices_and_debug_builds_are_refused(cases: Callable[..., Gate
     emulated = {"device": replace(INFO, emulated=True)}
     check = run(cases(ours=emulated, theirs=emulated))
     assert check.verdict is Verdict.REFUSED and "is emulated" in check.reasons[0]
-    debug = run(cases(theirs={"context": {"build": "debug"}}))
-    assert debug.verdict is Verdict.REFUSED and debug.reasons == ("the baseline's runtime is a debug build",)
+    for side, build in (("candidate", "Debug"), ("baseline", "debug")):
+        debug = run(cases(**{side: {"facts": {"build_type": build}}}))
+        said = f"the {side}'s runtime is a debug build: its times say nothing of the one that is shipped"
+        assert debug.verdict is Verdict.REFUSED and debug.reasons == (said,) and debug.launches == 0
+
+
+@pytest.mark.parametrize(("build", "shown"), [
+    ({"build_type": "RelWithDebInfo"}, "litert 2 (RelWithDebInfo)"),
+    ({}, "litert 2 (build type unknown)"),
+])  # fmt: skip
+def test_how_the_runtime_was_compiled_is_shown(
+    build: dict[str, str], shown: str, cases: Callable[..., GateCase]
+) -> None:
+    check = run(cases({"facts": build}, {"facts": build}))
+    assert check.verdict is Verdict.PASSED and check.runtime_build == shown
+    assert f"launches of both sides on phone, {shown}, " in checks_text([check])
 
 
 ANSWERS: dict[str, tuple[dict[str, Any], str]] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeeff.benchmarks.onnxruntime_perf_test import InstalledPerfTest
+from edgeeff.benchmarks.onnxruntime_perf_test import NAME, InstalledPerfTest, build_type
 from edgeeff.commands import LaunchPolicy, Output, Request
 from edgeeff.errors import MeasurementError, UsageError
 from edgeeff.values import Launch
@@ -34,6 +35,20 @@ def test_raw_samples_come_from_the_result_file_without_the_warm_up() -> None:
     assert (launch.startup_s, launch.first_inference_s) == (0.217932, 0.196)
     assert launch.peak_memory_bytes == 271122432
     assert launch.runtime_version == "onnxruntime_perf_test 0123456789ab"
+
+
+def test_how_it_was_compiled_is_read_from_the_program(tmp_path: Path) -> None:
+    """As it stands in onnxruntime 1.32's library; a program whose library lies beside it has no such line."""
+    program = tmp_path / NAME
+    line = b"ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, fp8-kv-cache=1, build type=Debug\0"
+    program.write_bytes(b"\x7fELF\0perf_test\0" + line + b"another build type=Release\0")
+    assert build_type(program) == "Debug"
+    program.write_bytes(b"\x7fELF\0ORT Build Info: \0build type=Release\0")
+    assert build_type(program) is None
+    launch = replace(INSTALLED, build_type="Debug").parse(
+        Output(tuple((GOLDEN / "2025.txt").read_text().splitlines()), (), None, {}, request())
+    )
+    assert launch.build_type == "Debug"
 
 
 def test_few_runs_are_all_kept() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from onnx import TensorProto, helper
 
 from edgeeff.benchmarks._python import SOURCE, runner_file, write_runner
 from edgeeff.benchmarks._runner._inputs import fill
+from edgeeff.benchmarks._runner._onnxruntime import build_type
 
 RUNNER = runner_file()
 
@@ -36,6 +38,16 @@ def run(
     return done.returncode, {record["record"]: record for record in records}
 
 
+@pytest.mark.parametrize(("about", "found"), [
+    ("ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, fp8-kv-cache=1, build type=Release", "Release"),
+    ("ORT Build Info: git-branch=main, git-commit-id=c0ffee, build type=Debug, cmake cxx flags: /DWIN32", "Debug"),
+    ("ORT Build Info: ", None),
+])  # fmt: skip
+def test_how_onnxruntime_was_compiled(about: str, found: str | None) -> None:
+    assert build_type(SimpleNamespace(get_build_info=lambda: about)) == found
+    assert build_type(SimpleNamespace()) is None
+
+
 def identity(path: Path, element: int, shape: list[int | str]) -> Path:
     """An ONNX file of one node with an input of this type and shape."""
     value = [helper.make_tensor_value_info(name, element, shape) for name in ("x", "y")]
@@ -50,6 +62,7 @@ def test_what_a_launch_tells(runtime: str, small_onnx: Path, small_tflite: Path)
     loaded, samples = records["loaded"], records["samples"]
     assert code == 0
     assert loaded["runtime_version"].startswith(("onnxruntime ", "ai_edge_litert ", "tflite_runtime "))
+    assert loaded.get("build_type") == ("Release" if runtime == "onnxruntime" else None)
     assert loaded["ops"] == loaded["delegated_ops"] > 0
     assert loaded["delegate"] == {"onnxruntime": "CPU", "litert": "XNNPACK"}[runtime]
     assert loaded["startup_s"] > 0

@@ -11,8 +11,8 @@ It reads one JSON object, the spec, from standard input:
 
 and writes JSON objects, one a line, to standard output, each with a "record":
 
-    loaded   the model can be run: startup_s, runtime_version, baseline_memory_bytes, ops, delegated_ops, delegate,
-             partitions
+    loaded   the model can be run: startup_s, runtime_version, build_type, baseline_memory_bytes, ops, delegated_ops,
+             delegate, partitions
     samples  it was timed: first_inference_s, warmup_runs, samples_ns, cpu_ns, involuntary_switches,
              peak_memory_bytes
     profile  (in that mode, after "loaded") how long each op took: plain_ns, one a run without the profiler;

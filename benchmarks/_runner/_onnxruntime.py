@@ -52,7 +52,21 @@ def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda opti
         binding.bind_ortvalue_input(tensor.name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
     for tensor in session.get_outputs():
         binding.bind_output(tensor.name)
-    return session, binding, {"runtime_version": version, "baseline_memory_bytes": baseline}
+    return (
+        session,
+        binding,
+        {
+            "runtime_version": version,
+            "build_type": build_type(onnxruntime),
+            "baseline_memory_bytes": baseline,
+        },
+    )
+
+
+def build_type(onnxruntime: Any) -> str | None:
+    """Of "ORT Build Info: git-branch=main, git-commit-id=c0ffee, build type=Release"; early versions tell nothing."""
+    info = str(onnxruntime.get_build_info()) if hasattr(onnxruntime, "get_build_info") else ""
+    return info.partition("build type=")[2].partition(",")[0].strip() or None
 
 
 def inputs_of(session: Any, spec: Facts) -> list[Facts]:

@@ -50,9 +50,20 @@ def unfit(measurement: Measurement, side: str) -> Iterator[str]:
     """What forbids to compare a side with anything."""
     if measurement.device.emulated:
         yield f"{measurement.device.name} is emulated: its times say nothing of real hardware"
-    build = measurement.context.get("build")
-    if build is not None and "debug" in build:
-        yield f"the {side}'s runtime is a debug build"
+    build = build_type(measurement)
+    if build is not None and "debug" in build.lower().split():
+        yield f"the {side}'s runtime is a debug build: its times say nothing of the one that is shipped"
+
+
+def build_type(measurement: Measurement) -> str | None:
+    """How the runtime was compiled; None where it does not say."""
+    return _of_launches(measurement, lambda launch: launch.build_type)
+
+
+def runtime_build(measurement: Measurement) -> str | None:
+    """The runtime's version and how it was compiled, as people read it; None before any launch told."""
+    version = _of_launches(measurement, lambda launch: launch.runtime_version)
+    return None if version is None else f"{version} ({build_type(measurement) or 'build type unknown'})"
 
 
 def too_hot(states: Iterable[DeviceState | None]) -> Iterator[str]:

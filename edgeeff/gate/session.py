@@ -162,7 +162,7 @@ class CheckRun:
         states = [state for launch in launches for state in (launch.state_before, launch.state_after)]
         self._refuse(*too_hot(states), *changes(states))
         if not self.refusals:
-            self._refuse_unlike()
+            self._refuse_differences()
 
     def _one_alone(self, case: Case, pushed: Pushed, index: int) -> Launch:
         before, problem = self._gate.open()

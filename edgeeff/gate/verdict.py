@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from edgeeff.compare import GRAVITY, Check, Verdict
+from edgeeff.gate.comparable import runtime_build
 from edgeeff.gate.decision import Decision, decide
 from edgeeff.gate.figures import failures, figures
 from edgeeff.gate.session import CheckRun
@@ -52,6 +53,7 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         device=candidate.device.name,
         runtime=candidate.runtime,
         threads=candidate.threads,
+        runtime_build=" against ".join(dict.fromkeys(filter(None, map(runtime_build, (candidate, baseline))))) or None,
         comparison=run.case.id,
         figures=found,
     )

@@ -43,4 +43,5 @@ def _details(check: Check) -> Iterator[str]:
         yield f"  {'; '.join(shown)}"
     if check.launches:
         clock = ", by CPU time" if check.clock == "cpu" else ""
-        yield f"  {check.launches} launches of both sides on {printable(check.device)}, {check.seconds:.0f} s{clock}"
+        where = printable(f"{check.device}, {check.runtime_build}" if check.runtime_build else check.device)
+        yield f"  {check.launches} launches of both sides on {where}, {check.seconds:.0f} s{clock}"
