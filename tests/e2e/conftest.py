@@ -28,8 +28,11 @@ PIXEL = {
 
 @pytest.fixture(scope="session")
 def phones() -> ModuleType:
-    """The module of the double."""
-    spec = importlib.util.spec_from_file_location("phone", Path(__file__).with_name("phone.py"))
+    """The package of the double."""
+    folder = Path(__file__).with_name("phone")
+    spec = importlib.util.spec_from_file_location(
+        "phone", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["phone"] = module
