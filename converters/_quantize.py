@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from edgeeff.calibration import held_out_of
 from edgeeff.graph import Graph
-from edgeeff.quantization import Quantization, ValueScale
+from edgeeff.quantization import Quantization, ValueScale, value_scale
 
+from ._channel_splitting import split_channels
 from ._integer_plan import integer_nodes, plan
 from ._judge import Judge
 from ._ranges import METHODS, Choose, limits, ranges, whole
-from ._slopes import Profile, Profiler
-from ._weight_rounding import Rounding, roundings, spread, stored_scales
+from ._slopes import Limits, Profile, Profiler
+from ._weight_rounding import PLAIN, Rounding, roundings, spread, stored_scales
 
 SMALL_ELEMENTS = 2048
 """Weights below this stay in float beside a float input: in B0 they make 30 KB more, and 5 dB, for the depthwise
@@ -78,7 +79,9 @@ class IntegerQuantizer:
         self.trials: list[Trial] = []
         fitted, chosen = split(images)
         self.judge = Judge(graph, chosen)
-        profiler = Profiler(graph, limits(graph, images))
+        found = limits(graph, images)
+        self.graph = graph = self._split(graph, fitted, found) if "channel-splitting" not in without else graph
+        profiler = Profiler(graph, found)
         profiler.add(torch.from_numpy(spread(fitted, _PROFILED)))
         self.profiles: Mapping[str, Profile] = profiler.profiles()
         self.form: Mapping[str, ValueScale] = self._forms(whole)
@@ -96,6 +99,21 @@ class IntegerQuantizer:
         profiler.add(torch.from_numpy(chosen))
         self.profiles = profiler.profiles()
         self.form = self._forms(self.choose)
+
+    def _split(self, graph: Graph, images: NDArray[np.float32], found: Limits) -> Graph:
+        """The graph with channels split, if that helps by ranges and rounding at their simplest."""
+        made, splits = split_channels(graph, images, found)
+        if not splits:
+            return graph
+        values = {name: value_scale(low, high) for name, (low, high) in found.items()}
+        values |= dict.fromkeys(graph.inputs, self.image) if self.image is not None else {}
+        plain, split = (
+            self.judge(replace(each, quantization=plan(each, values, pairs_saturate=self.pairs_saturate))).sqnr_db
+            for each in (graph, made)
+        )
+        self.trials.append(Trial("min-max", PLAIN, plain))
+        self.trials.append(Trial("min-max", f"{PLAIN}, {sum(len(s.copies) for s in splits)} channels split", split))
+        return made if split > plain else graph
 
     def _forms(self, choose: Callable[[Profile], ValueScale]) -> dict[str, ValueScale]:
         forms = ranges(self.profiles, choose)
@@ -118,11 +136,9 @@ class IntegerQuantizer:
     def _choose_rounding(self) -> None:
         """By the weights alone, the values in float: beside the values' noise they may not show."""
         stored = Quantization(self.plan().weights)
-        for rounding in self.roundings:
-            found = self.judge(replace(rounding.graph, quantization=stored)).sqnr_db
-            self.trials.append(Trial("float", rounding.name, found))
-        best = max(range(len(self.roundings)), key=lambda i: self.trials[i].sqnr_db)
-        self.rounding = self.roundings[best]
+        found = [self.judge(replace(each.graph, quantization=stored)).sqnr_db for each in self.roundings]
+        self.trials += [Trial("float", each.name, db) for each, db in zip(self.roundings, found, strict=True)]
+        self.rounding = self.roundings[int(np.argmax(found))]
 
     def _try(self, name: str, choose: Choose) -> None:
         before, self.form = self.form, self._forms(choose)

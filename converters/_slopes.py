@@ -9,8 +9,9 @@ slopes, Li et al. 2021 (BRECQ, arXiv 2102.05426, section 3.1) those of activatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -84,6 +85,10 @@ def _silu(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return made
 
 
+class _Sees(Protocol):
+    def add(self, value: Tensor, slope: Tensor) -> None: ...
+
+
 class _Collector:
     """Sums over the elements of one value."""
 
@@ -104,6 +109,8 @@ class _Collector:
         points = _sizes(places)
         tiny = np.abs(points).max(axis=1) < max(-self.low, self.high) * _TINY
         places, points = places[~tiny], np.concatenate([np.zeros((1, _POINTS)), points[~tiny]])
+        # What is clipped to an end of the range, as by ReLU6, is there exactly.
+        points = points.clip(self.low, self.high)
         order = np.argsort(points[:, 0])
         counts, sums, squares = (
             np.concatenate([[tensor.sum() - tensor[places].sum()], tensor[places]])[order]
@@ -163,15 +170,21 @@ def _one_image(
     executor: Executor,
     image: Tensor,
     behind: Mapping[str, str],
-    collectors: Mapping[str, _Collector],
+    collectors: Mapping[str, _Sees],
     generator: torch.Generator,
 ) -> float:
-    """Runs and goes back through the network once; returns the power of its outputs."""
+    """Runs and goes back through the network once; returns the power of its outputs.
+
+    Args:
+        collectors: of the values that are wanted.
+    """
     graph = executor.graph
     (name,) = graph.inputs
     values: dict[str, Tensor] = {name: image.clone().requires_grad_()}
 
     def collect(source: str, of: Tensor) -> None:
+        if source not in collectors:
+            return
         value, collector = values[source].detach(), collectors[source]
         hook: Callable[[Tensor], None] = lambda slope: collector.add(value, slope)  # noqa: E731
         of.register_hook(hook)  # type: ignore[no-untyped-call]
@@ -192,3 +205,33 @@ def _one_image(
     signs = [torch.randint(0, 2, y.shape, generator=generator).to(y.dtype) * 2 - 1 for y in outputs]
     torch.autograd.backward(outputs, signs)
     return sum(float(y.detach().square().sum()) for y in outputs)
+
+
+class ChannelSlopes:
+    """Sums over the elements of each channel of one value.
+
+    Args:
+        low, high: of the whole value.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+        self.squares: Tensor | float = 0.0
+        self.clipped: Tensor | float = 0.0
+        self.images = 0
+
+    def add(self, value: Tensor, slope: Tensor) -> None:
+        elements = [i for i in range(value.ndim) if i != 1]
+        clipped = (value <= self.low) | (value >= self.high)
+        self.squares = self.squares + slope.square().mul_(~clipped).sum(elements)
+        self.clipped = self.clipped + clipped.float().mean(elements)
+        self.images += 1
+
+
+def channel_slopes(graph: Graph, images: Tensor, limits: Limits, names: Collection[str]) -> dict[str, ChannelSlopes]:
+    """How steeply the outputs depend on each channel of some values of a graph with one input."""
+    found = {name: ChannelSlopes(*limits[name]) for name in names}
+    executor, generator = Executor(graph), torch.Generator().manual_seed(0)
+    for index in range(len(images)):
+        _one_image(executor, images[index : index + 1], {}, found, generator)
+    return found
