@@ -45,6 +45,15 @@ class _Chain:
     middle: Node | None
     reader: Node
 
+    @property
+    def nodes(self) -> list[Node]:
+        return [node for node in (self.maker, self.middle, self.reader) if node is not None]
+
+    def renewed(self, made: Mapping[str, Node]) -> _Chain:
+        """The chain of what has been made of its nodes."""
+        middle = self.middle and made.get(self.middle.name, self.middle)
+        return _Chain(made.get(self.maker.name, self.maker), middle, made.get(self.reader.name, self.reader))
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -77,10 +86,10 @@ def split_channels(graph: Graph, images: NDArray[np.float32], limits: Limits) ->
         chosen = list(_dealt(chain.maker.name, shares, list(unused)))
         step = limits[chain.maker.name][1] / (HIGHEST - LOWEST)
         # The reader of one chain may be the maker of the next.
-        chain = _Chain(*(node and made.get(node.name, node) for node in (chain.maker, chain.middle, chain.reader)))
+        chain = chain.renewed(made)
         for split in chosen:
             chain = _split(chain, split, step, {place: unused[place] for place in split.copies})
-        made |= {node.name: node for node in (chain.maker, chain.middle, chain.reader) if node}
+        made |= {node.name: node for node in chain.nodes}
         splits += chosen
     return graph.replace(made.get(node.name, node) for node in graph.nodes), tuple(splits)
 
@@ -93,17 +102,22 @@ def _chains(graph: Graph) -> Iterator[_Chain]:
         return readers[0] if len(readers) == 1 and node.name not in graph.outputs else None
 
     for maker in graph.nodes:
-        if not isinstance(maker.op, Conv2d | Dense) or maker.op.activation == "none" or is_depthwise(maker.op):
+        if not _adds_up(maker) or getattr(maker.op, "activation", "none") == "none":
             continue
         middle, reader = None, only_reader(maker)
-        if reader is not None and isinstance(reader.op, Conv2d) and is_depthwise(reader.op):
+        if (
+            reader is not None
+            and is_depthwise(reader.op)
+            and graph.shapes[reader.name][1] == graph.shapes[maker.name][1]
+        ):
             middle, reader = reader, only_reader(reader)
-            if len(middle.op.weight) != len(maker.op.weight):
-                continue
-        if reader is None or (isinstance(maker.op, Conv2d) and maker.op.groups > 1):
-            continue
-        if isinstance(reader.op, Dense) or (isinstance(reader.op, Conv2d) and reader.op.groups == 1):
+        if reader is not None and _adds_up(reader):
             yield _Chain(maker, middle, reader)
+
+
+def _adds_up(node: Node) -> bool:
+    """Whether every output of a layer is a sum over all channels of its input."""
+    return isinstance(node.op, Dense) or (isinstance(node.op, Conv2d) and node.op.groups == 1)
 
 
 def _unused(chain: _Chain, limits: Limits) -> dict[int, float]:
@@ -161,7 +175,7 @@ def _split(chain: _Chain, split: Split, step: float, freed: Mapping[int, float])
     """
     places = (split.channel, *split.copies)
     count = len(places)
-    offsets = step * np.arange(count, dtype=np.float32) / count
+    offsets: Weight = (step / count * np.arange(count)).astype(np.float32)
     maker = _with_rows(chain.maker, places, offsets)
     middle = chain.middle
     if middle is not None:

@@ -23,7 +23,7 @@ from ._integer_plan import integer_nodes, plan
 from ._judge import Judge
 from ._ranges import METHODS, Choose, limits, ranges, whole
 from ._slopes import Limits, Profile, Profiler
-from ._weight_rounding import PLAIN, Rounding, roundings, spread, stored_scales
+from ._weight_rounding import Rounding, roundings, spread, stored_scales
 
 SMALL_ELEMENTS = 2048
 """Weights below this stay in float beside a float input: in B0 they make 30 KB more, and 5 dB, for the depthwise
@@ -101,18 +101,16 @@ class IntegerQuantizer:
         self.form = self._forms(self.choose)
 
     def _split(self, graph: Graph, images: NDArray[np.float32], found: Limits) -> Graph:
-        """The graph with channels split, if that helps by ranges and rounding at their simplest."""
+        """The graph with channels split, if that helps: with whole ranges, and the weights in float."""
         made, splits = split_channels(graph, images, found)
         if not splits:
             return graph
         values = {name: value_scale(low, high) for name, (low, high) in found.items()}
         values |= dict.fromkeys(graph.inputs, self.image) if self.image is not None else {}
-        plain, split = (
-            self.judge(replace(each, quantization=plan(each, values, pairs_saturate=self.pairs_saturate))).sqnr_db
-            for each in (graph, made)
-        )
-        self.trials.append(Trial("min-max", PLAIN, plain))
-        self.trials.append(Trial("min-max", f"{PLAIN}, {sum(len(s.copies) for s in splits)} channels split", split))
+        alone = Quantization({}, plan(graph, values).values, integer_nodes(graph))
+        plain, split = (self.judge(replace(each, quantization=alone)).sqnr_db for each in (graph, made))
+        copies = sum(len(split.copies) for split in splits)
+        self.trials += [Trial("min-max", "float", plain), Trial("min-max", f"float, {copies} channels split", split)]
         return made if split > plain else graph
 
     def _forms(self, choose: Callable[[Profile], ValueScale]) -> dict[str, ValueScale]:
