@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff import parity
+from edgeeff.expectation import Expected, expected_sqnr
 from edgeeff.graph import Graph
 
 from ._execute import outputs
@@ -16,11 +18,21 @@ from ._execute import outputs
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of `images` images: the outputs' SQNR in dB, and on how many the class in first place is the same."""
+    """Of `images` images: the outputs' SQNR in dB, and on how many the class in first place is the same.
+
+    Args:
+        elsewhere: the SQNR that other images will have; None where too few were seen to tell.
+    """
 
     sqnr_db: float
     agree: int
     images: int
+    elsewhere: Expected | None = None
+
+    @property
+    def sure_db(self) -> float:
+        """What other images will surely reach (97.5 %), and these did."""
+        return self.sqnr_db if self.elsewhere is None else min(self.sqnr_db, self.elsewhere.low_db)
 
     @property
     def drop(self) -> float:
@@ -47,4 +59,16 @@ class Judge:
 
     def __call__(self, graph: Graph) -> Score:
         made = outputs(graph, self.images)
-        return Score(parity.sqnr_db(self.expected, made), parity.agreement(self.expected, made), len(self.images))
+        return Score(
+            parity.sqnr_db(self.expected, made),
+            parity.agreement(self.expected, made),
+            len(self.images),
+            expected_sqnr(_powers(self.expected), _powers([y - q for y, q in zip(self.expected, made, strict=True)])),
+        )
+
+
+def _powers(arrays: Sequence[NDArray[np.float32]]) -> list[float]:
+    """The power of each image's outputs."""
+    squares = [np.square(array.reshape(len(array), -1), dtype=np.float64).sum(axis=1) for array in arrays]
+    total: list[float] = np.sum(squares, axis=0).tolist()
+    return total

@@ -27,11 +27,11 @@ Nodes = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Values that are left exact, the nodes in float that this takes, and the SQNR with them, in dB."""
+    """Values that are left exact, the nodes in float that this takes, and the SQNR that they surely give, in dB."""
 
     values: tuple[str, ...]
     nodes: Nodes
-    sqnr_db: float
+    sure_db: float
 
 
 class Selection:
@@ -42,7 +42,7 @@ class Selection:
         integer: the nodes that can be integer.
         noise: of each value, its share of the outputs' power.
         cost: nodes in float -> seconds that this takes longer than all in int8.
-        measure: nodes in float -> SQNR in dB.
+        measure: nodes in float -> SQNR in dB, the lower end of its interval.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Selection:
         for value in sorted(spared, key=lambda value: -costs[value])[:_RETURNED]:
             fewer = [name for name in choice.values if name != value]
             if self._nodes(fewer) == choice.nodes:
-                choice = Choice(tuple(fewer), choice.nodes, choice.sqnr_db)
+                choice = Choice(tuple(fewer), choice.nodes, choice.sure_db)
                 continue
             smaller = self._choice(fewer)
             if enough(smaller):

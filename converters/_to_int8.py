@@ -93,19 +93,19 @@ class _Search:
         return self.latency_s(in_float) - self.all_s
 
     def _measured_db(self, in_float: Nodes) -> float:
-        return self.quantizer.judge(self.quantizer.quantized(in_float)).sqnr_db
+        return self.quantizer.judge(self.quantizer.quantized(in_float)).sure_db
 
     def is_met(self, score: Score) -> bool:
-        """Whether the limits are kept on the held-out images."""
+        """Whether the limits are kept on the held-out images, and the SQNR surely on others."""
         options = self.options
-        if options.min_sqnr_db is not None and not score.sqnr_db >= options.min_sqnr_db:
+        if options.min_sqnr_db is not None and not score.sure_db >= options.min_sqnr_db:
             return False
         return options.max_drop is None or score.drop <= options.max_drop + 1e-9
 
     def is_promising(self, choice: Choice) -> bool:
         """Whether the images that choices are made on keep the limits, with some room."""
         options = self.options
-        if options.min_sqnr_db is not None and choice.sqnr_db < options.min_sqnr_db + _MARGIN_DB:
+        if options.min_sqnr_db is not None and choice.sure_db < options.min_sqnr_db + _MARGIN_DB:
             return False
         if options.max_drop is None:
             return True
@@ -209,7 +209,7 @@ def integers(
 def _mixed(search: _Search, all_in_int8: Score) -> tuple[Choice, Score, list[str]]:
     best = all_in_int8
     for choice, score in search.found():
-        best = max(best, score, key=lambda score: score.sqnr_db)
+        best = max(best, score, key=lambda score: score.sure_db)
         if search.is_met(score):
             notes = [
                 f"{len(choice.nodes)} of {len(search.every)} ops in float: {_told(score)}",
@@ -246,9 +246,11 @@ def _dominated(search: _Search, choice: Choice, score: Score) -> list[str]:
 
 def _told(score: Score) -> str:
     low, high = Share(score.agree, score.images).interval
+    where = score.elsewhere
+    others = "" if where is None else f" (of others [{where.low_db:.1f}, {where.high_db:.1f}] dB expected)"
     return (
-        f"{score.sqnr_db:.1f} dB, {score.agree} of {score.images} held-out images keep their first class "
-        f"[{100 * low:.0f}, {100 * high:.0f}] %"
+        f"{score.sqnr_db:.1f} dB on {score.images} held-out images{others}, {score.agree} of them keep their first "
+        f"class [{100 * low:.0f}, {100 * high:.0f}] %"
     )
 
 
@@ -260,5 +262,7 @@ def _explanation(
     trials: list[Trial] | tuple[Trial, ...], score: Score, values: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     tried = [{"ranges": t.ranges, "weights": t.rounding, "sqnr_db": t.sqnr_db} for t in trials]
-    held_out = {"sqnr_db": score.sqnr_db, "agree": score.agree, "images": score.images}
+    where = score.elsewhere
+    expected = None if where is None else {"low": where.low_db, "mean": where.mean_db, "high": where.high_db}
+    held_out = {"sqnr_db": score.sqnr_db, "expected_db": expected, "agree": score.agree, "images": score.images}
     return {"tried": tried, "held_out": held_out, "values": values or []}

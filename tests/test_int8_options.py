@@ -89,4 +89,4 @@ def test_neighbours_are_held_out_together():
         held_out = held_out_of(count)
         assert 0.2 <= held_out.mean() <= 0.27
         borders = int(np.abs(np.diff(held_out.astype(int))).sum())
-        assert borders <= held_out.sum()
+        assert borders <= max(1, held_out.sum() / 4)  # few scenes stand on both sides

@@ -110,7 +110,9 @@ def test_a_limit_keeps_what_does_the_damage_in_float(images, tmp_path):
     limit = before + 6
 
     def mixed(network: Network, precision: str) -> Network:
-        return quantize(network, precision, images, IntegerOptions(limit))
+        found = quantize(network, precision, images, IntegerOptions(limit, explain=True))
+        assert found.explanation["held_out"]["expected_db"]["low"] >= limit  # other images are to keep it as well
+        return found
 
     target = (TFLITE, LITERT, "int8")
     (artifact,) = convert(network, [target], tmp_path, quantize=mixed, options=IntegerOptions(limit))
