@@ -7,6 +7,7 @@ resampling them cannot invent a worse one. Their logarithms are nearly normal: o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def expected_sqnr(signals: Sequence[float], noises: Sequence[float]) -> Expected
 def _independent(spread: Sequence[float]) -> float:
     """How many independent values say as much as these in their order."""
     total = math.fsum(x * x for x in spread)
-    together = math.fsum(a * b for a, b in zip(spread, spread[1:], strict=False))
+    together = math.fsum(a * b for a, b in itertools.pairwise(spread))
     alike = min(max(together / total, 0.0), 1.0) if total > 0 else 0.0
     return max(len(spread) * (1 - alike) / (1 + alike), _LEAST_IMAGES)
 
