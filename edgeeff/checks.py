@@ -134,10 +134,13 @@ def _emulated(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
 def _precision(m: Measurement, latency: Latency) -> Iterator[Caveat]:
     target, half_width = _number(m.context.get("precision_target")), latency.relative_half_width
     if 0 < latency.launches < MIN_LAUNCHES:
-        level = latency.interval.level if latency.interval else 0.0
+        said = "a single launch gives no interval"
+        if latency.interval is not None:
+            level = latency.interval.level
+            said = f"{latency.launches} launches give an interval of {level * 100:.0f} % confidence, not 95 %"
         yield Caveat(
             "few-launches",
-            f"{latency.launches} launches give an interval of {level * 100:.0f} % confidence, not 95 %",
+            said,
             "give it more time: --seconds",
         )
     elif target is not None and half_width is not None and half_width > target:

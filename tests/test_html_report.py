@@ -260,6 +260,21 @@ def test_it_fits_the_screen_in_both_colours(chromium: webdriver.Chrome, page: st
     assert plot == {"light": "#fff", "dark": "#16181c"}[scheme]
 
 
+def test_paper_is_white_and_plots_are_as_wide_as_it(chromium: webdriver.Chrome, page: str) -> None:
+    browser = opened(chromium, page, 390, "dark")
+    script = """
+        const plots = [...document.querySelectorAll('figure:not([hidden]) .plot')].map((plot) => plot._fullLayout);
+        return [...new Set(plots.map((layout) => `${layout.width} ${layout.paper_bgcolor}`))];
+    """
+    on_screen = browser.execute_script(script)
+    assert [entry.split()[1] for entry in on_screen] == ["#16181c"]
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(script) == ["980 #fff"]
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(script) == on_screen
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def test_the_page_is_reproducible_and_small() -> None:
     text = to_html.render(report())
     assert text == to_html.render(report())

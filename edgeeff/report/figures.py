@@ -110,7 +110,9 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float], y_ends:
         if len(rows) <= MOST_BARS:
             across, up = _bars(members, _ms, _latency_ends), _bars(members, y, y_ends)
             axes.errorbar(xs, ys, up, across, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2, zorder=2)
-        axes.scatter(xs, ys, s=28, color=colour, marker=marker, label=f"{precision} {form}", zorder=3)
+        faces = ["none" if y is _top1 and not _is_own(row) else colour for row in members]
+        label = f"{precision} {form}"
+        axes.scatter(xs, ys, s=28, facecolors=faces, edgecolors=colour, marker=marker, label=label, zorder=3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
@@ -120,14 +122,19 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float], y_ends:
 
 
 def _bars(rows: Sequence[Row], value: Callable[[Row], float], ends: Ends) -> list[list[float]]:
-    """How far the intervals reach below and above; 0 where there is none."""
-    pairs = [(value(row), ends(row) or (value(row), value(row))) for row in rows]
+    """How far the intervals reach below and above; not-a-number where there is none, of which nothing is drawn."""
+    pairs = [(value(row), ends(row) or (math.nan, math.nan)) for row in rows]
     return [[abs(middle - found[side]) for middle, found in pairs] for side in (0, 1)]
 
 
 def _latency_ends(row: Row) -> tuple[float, float] | None:
     interval = row.latency.interval
     return None if interval is None else (interval.low * 1e3, interval.high * 1e3)
+
+
+def _is_own(row: Row) -> bool:
+    """Whether the accuracy was measured on the file; the symbol is open where it is the network's published one."""
+    return row.accuracy is not None and row.accuracy.provenance == "measured"
 
 
 def _top1_ends(row: Row) -> tuple[float, float] | None:
@@ -164,7 +171,8 @@ def _accuracy(figure: Figure, group: Group, settings: Settings) -> bool:
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
     kinds = {row.accuracy.provenance for row in rows if row.accuracy}
-    axes.set_ylabel(f"top-1, % ({', '.join(sorted(kinds))})")
+    opened = "; open: published" if len(kinds) > 1 else ""
+    axes.set_ylabel(f"top-1, % ({', '.join(sorted(kinds))}{opened})")
     axes.legend(fontsize=7)
     return True
 
@@ -208,20 +216,22 @@ def _precisions(figure: Figure, group: Group, settings: Settings) -> bool:
     names = [group.rows[pair.other].label for pair in pairs]
     changes = [math.nan if pair.top1_change is None else pair.top1_change * 100 for pair in pairs]
     parts = [
-        ("latency / fp32", [pair.latency_ratio for pair in pairs], "#0072B2"),
-        ("size / fp32", [pair.size_ratio for pair in pairs], "#009E73"),
-        ("top-1 change, points", changes, "#D55E00"),
+        ("latency / fp32", [pair.latency_ratio for pair in pairs], "#0072B2", ".2f"),
+        ("size / fp32", [pair.size_ratio for pair in pairs], "#009E73", ".2f"),
+        ("top-1 change, points", changes, "#D55E00", "+.1f"),
     ]
     parts = [part for part in parts if not all(map(math.isnan, part[1]))]
-    for number, (title, values, colour) in enumerate(parts):
+    for number, (title, values, colour, form) in enumerate(parts):
         axes = figure.add_subplot(1, len(parts), number + 1)
         axes.barh(range(len(pairs)), values, color=colour)
-        axes.invert_yaxis()
+        axes.set_ylim(len(pairs) - 0.5, -0.5)  # the same in all: of what is unknown there is no bar
         axes.set_yticks(range(len(pairs)), names if number == 0 else [""] * len(pairs), fontsize=7)
         axes.set_xlabel(title, fontsize=8)
         axes.tick_params(axis="x", labelsize=7)
         for place, value in enumerate(values):
-            axes.text(0, place, "unknown" if math.isnan(value) else f" {value:.2f}", va="center", fontsize=7)
+            side = "right" if value < 0 or axes.get_xlim()[1] <= 0 else "left"
+            shown = " unknown " if math.isnan(value) else f" {value:{form}} "
+            axes.text(0, place, shown, va="center", ha=side, fontsize=7)
     return True
 
 

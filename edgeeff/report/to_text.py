@@ -11,6 +11,8 @@ from edgeeff.report.values import Report
 WIDTH = 110
 """Sentences are wrapped here; tables take what they need."""
 
+UNBROKEN = "\N{NO-BREAK SPACE}%"
+
 
 def render(report: Report) -> str:
     """Ends in a line break."""
@@ -24,6 +26,7 @@ def _section(section: Section) -> str:
     if section.table is not None:
         parts.append(_table.text(section.table))
     for line in map(_table.printable, section.lines):
+        line = line.replace(" %", UNBROKEN)  # no line begins with a unit
         wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        parts.append(wrapped + "\n")
+        parts.append(wrapped.replace(UNBROKEN, " %") + "\n")
     return "".join(parts)

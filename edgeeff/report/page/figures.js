@@ -1,7 +1,7 @@
 // The figures: what each shows of the rows under the chosen T and w, and the same in words.
 
 // Points of a scatter plot by precision and format; beyond MOST_POINTS a density, and the points of `kept` alone.
-function points(rows, members, kept, x, y, hover, yEnds = () => null) {
+function points(rows, members, kept, x, y, hover, yEnds = () => null, isOpen = () => false) {
   const traces = [];
   let shown = members;
   if (members.length > MOST_POINTS) {
@@ -17,7 +17,7 @@ function points(rows, members, kept, x, y, hover, yEnds = () => null) {
     traces.push({
       type: "scatter", mode: "markers", name, x: group.map(x), y: group.map(y), text: group.map(hover), hovertemplate: "%{text}<extra></extra>",
       error_x: bars(group, x, (row) => rows.interval("median_ms", row)), error_y: bars(group, y, yEnds),
-      marker: { color: colourOf(precision), symbol: FORMAT_SYMBOLS[format] ?? "square", size: 9, line: { width: 1, color: css("--back") } },
+      marker: { color: colourOf(precision), symbol: group.map((row) => symbolOf(format) + (isOpen(row) ? "-open" : "")), size: 9, line: { width: 1.5, color: colourOf(precision) } },
     });
   }
   return traces;
@@ -30,6 +30,11 @@ function range(values) {
     if (value > high) high = value;
   }
   return [low, high];
+}
+
+// "1.2 to 1.4", or one of them where they show the same digits.
+function fromTo(limits, digits = 3) {
+  return [...new Set(limits.map((value) => significant(value, digits)))].join(" to ");
 }
 
 // Limits of a logarithmic axis with room around the points.
@@ -75,7 +80,7 @@ function drawAccuracy(rows, group, judged, target, w) {
     type: "scatter", mode: "lines", name: "Pareto front", x: front.map(x), y: front.map(y),
     line: { shape: "hv", color: css("--text"), width: 1.5, dash: "dash" }, hoverinfo: "skip",
   });
-  traces.push(...points(rows, known, [...new Set([...front, ...known.slice(0, 50)])], x, y, hover, ends));
+  traces.push(...points(rows, known, [...new Set([...front, ...known.slice(0, 50)])], x, y, hover, ends, (row) => rows.text("provenance", row) !== "measured"));
   traces.push({
     type: "scatter", mode: "markers", name: "first", x: [x(best)], y: [y(best)], hoverinfo: "skip",
     marker: { symbol: "circle-open", size: 18, color: css("--accent"), line: { width: 2 } },
@@ -95,9 +100,11 @@ function barsInWords(rows, members) {
   return found.length ? `Bars are the intervals of ${found.map(([name]) => name).join(" and ")}. ` : "";
 }
 
+// Open symbols stand for accuracies that are not the file's own.
 function sources(rows, members) {
   const counts = [...grouped(members, (row) => rows.text("provenance", row))].map(([name, found]) => `${found.length} ${name}`);
-  return `Accuracies: ${counts.join(", ")}; latencies are measured.`;
+  const open = members.some((row) => rows.text("provenance", row) !== "measured") ? " Of an open symbol the accuracy is the network's published one, not measured on the file." : "";
+  return `Accuracies: ${counts.join(", ")}; latencies are measured.${open}`;
 }
 
 function isoLines(rows, best, xRange, yRange, target, w) {
@@ -146,7 +153,7 @@ function drawPrecisions(rows, group) {
     ["top-1 change, points", "#D55E00", (p) => (p.top1_change === null ? null : p.top1_change * 100), (p) => change(p.top1_change)],
   ].filter(([, , value]) => pairs.some((p) => value(p) !== null));
   const share = 1 / parts.length;
-  const details = { showlegend: false, bargap: 0.3, margin: { l: 10, r: 20, t: 20, b: 50 } };
+  const details = { showlegend: false, bargap: 0.3, margin: { l: 10, r: 20, t: ROOM_FOR_BUTTONS, b: 50 } };
   const traces = pairs.length ? parts.map(([title, colour, value, text], i) => {
     const [x, y] = [i ? `x${i + 1}` : "x", narrow && i ? `y${i + 1}` : "y"];
     const span = narrow ? [0, 1] : [share * (i + 0.05), share * (i + 0.95)];
@@ -171,7 +178,7 @@ function drawSamples(rows, row) {
     line: { color: css("--text"), width: 1 }, fillcolor: "rgba(0,0,0,0)", showlegend: false,
   }));
   const medians = (details?.conditions ?? []).map((c) => c.median_ms);
-  const words = medians.length ? `${rows.label(row)}: ${medians.length} launches, a process each; their medians lie between ${significant(Math.min(...medians), 4)} and ${significant(Math.max(...medians), 4)} ms.` : `${rows.label(row)}: no samples.`;
+  const words = medians.length ? `${rows.label(row)}: ${medians.length} ${medians.length > 1 ? "launches, a process each; their medians are" : "launch, of one process; its median is"} ${fromTo(range(medians), 4)} ms.` : `${rows.label(row)}: no samples.`;
   draw("samples", traces, { xaxis: axis("launch", { type: "category" }), yaxis: axis("latency, ms") }, words);
 }
 
@@ -190,8 +197,7 @@ function drawConditions(rows, row) {
   });
   document.querySelector("#conditions .plot").style.height = `${6 + 7 * known.length}rem`;
   const told = known.map(([key, title]) => {
-    const [low, high] = range(conditions.map((c) => c[key]).filter((v) => v !== null));
-    return `${title}: ${significant(low)} to ${significant(high)}`;
+    return `${title}: ${fromTo(range(conditions.map((c) => c[key]).filter((v) => v !== null)))}`;
   });
   const missing = unknown.length ? ` Could not be read here: ${unknown.join(", ")}.` : "";
   draw("conditions", traces, details, `Before each launch. ${told.join("; ")}.${missing}`);
@@ -213,10 +219,13 @@ function drawProfile(profile) {
     draw("profile", [], {}, "");
     return;
   }
+  const narrow = document.documentElement.clientWidth < 640 && !printing;
+  const shortened = (name) => (narrow && name.length > 22 ? `…${name.slice(-21)}` : name);
   const ops = [...profile.ops].sort((a, b) => b.ms - a.ms).slice(0, MOST_OPS);
   const total = profile.ops.reduce((sum, op) => sum + op.ms, 0);
   const kinds = [...grouped(profile.ops, (op) => op.kind)].map(([kind, members]) => [kind, members.reduce((sum, op) => sum + op.ms, 0)]).sort((a, b) => b[1] - a[1]);
-  const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+  // Okabe and Ito's, then Tol's, of which none is like one of theirs.
+  const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#AA4499", "#332288"];
   const traces = kinds.map(([kind], i) => {
     const members = ops.filter((op) => op.kind === kind);
     return {
@@ -224,8 +233,11 @@ function drawProfile(profile) {
       text: members.map((op) => `${significant((100 * op.ms) / total, 2)} %${op.macs ? `, ${significant(op.macs / op.ms / 1e6)} GMAC/s` : ""}`), hovertemplate: "%{y}: %{x:.3f} ms, %{text}<extra></extra>", textposition: "none",
     };
   }).filter((trace) => trace.x.length);
-  document.querySelector("#profile .plot").style.height = `${10 + 1.3 * ops.length}rem`;
+  const height = 11 + 1.3 * ops.length;
+  document.querySelector("#profile .plot").style.height = `${height}rem`;
   draw("profile", traces, {
-    xaxis: axis("time of one run, ms"), yaxis: axis("", { categoryorder: "array", categoryarray: ops.map((op) => op.name).reverse() }), barmode: "stack", margin: { l: 200, r: 20, t: 20, b: 50 },
+    xaxis: axis(narrow ? "one run, ms" : "time of one run, ms"),
+    yaxis: axis("", { tickvals: ops.map((op) => op.name), ticktext: ops.map((op) => shortened(op.name)), tickfont: { size: narrow ? 10 : 12 }, categoryorder: "array", categoryarray: ops.map((op) => op.name).reverse() }), barmode: "stack", margin: { l: narrow ? 10 : 200, r: 20, t: ROOM_FOR_BUTTONS, b: 50 },
+    legend: { orientation: "h", y: -60 / (16 * height - 110), yanchor: "top" },
   }, `${profile.title}, ${profile.how}. The ${ops.length} slowest of ${profile.ops.length} ops. By kind: ${listed(kinds.map(([kind, ms]) => `${kind} ${significant((100 * ms) / total, 2)} %`))}.`);
 }

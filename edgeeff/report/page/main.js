@@ -21,11 +21,11 @@ const COLUMNS = [
   ["runtime", "text", (r) => state.rows.text("runtime", r)],
   ["accelerator", "text", (r) => state.rows.text("accelerator", r)],
   ["median, ms (measured)", "number", (r) => state.rows.value("median_ms", r), (r) => withInterval(state.rows.value("median_ms", r), ...(state.rows.interval("median_ms", r) ?? [null, null]))],
-  ["p90, ms (measured)", "number", (r) => state.rows.value("p90_ms", r), (r) => known(state.rows.value("p90_ms", r), significant)],
   ["meets T", "text", (r) => state.rows.meets(r, state.target)],
   ["top-1, %", "number", (r) => state.rows.value("top1", r), (r) => topOne(state.rows, r)],
   ["source of top-1", "text", (r) => state.rows.text("provenance", r)],
   ["objective", "number", (r) => state.judged.scores.get(r), (r) => known(state.judged.scores.get(r), () => withInterval(...state.rows.scored(r, state.target, state.w), SCORE_DIGITS))],
+  ["p90, ms (measured)", "number", (r) => state.rows.value("p90_ms", r), (r) => known(state.rows.value("p90_ms", r), significant)],
   ["multiply-adds, M", "number", (r) => state.rows.value("macs", r), (r) => known(state.rows.value("macs", r), (v) => (v / 1e6).toFixed(1))],
   ["parameters, M", "number", (r) => state.rows.value("parameters", r), (r) => known(state.rows.value("parameters", r), (v) => (v / 1e6).toFixed(2))],
   ["size, MB", "number", (r) => state.rows.value("size_bytes", r), (r) => (state.rows.value("size_bytes", r) / 1e6).toFixed(2)],
@@ -59,9 +59,15 @@ function arrange() {
   state.page = 0;
 }
 
+// Where all is measured on the CPU, a column that says so is left out.
+function columns() {
+  const accelerated = state.rows.of(state.group).some((row) => state.rows.text("accelerator", row) !== "cpu");
+  return COLUMNS.filter(([title]) => accelerated || title !== "accelerator");
+}
+
 function showHead() {
   const head = document.createElement("tr");
-  for (const [title, kind] of COLUMNS) {
+  for (const [title, kind] of columns()) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.className = kind;
@@ -85,10 +91,11 @@ function showHead() {
 function showTable() {
   showHead();
   const pages = Math.max(1, Math.ceil(state.found.length / PAGE_ROWS));
+  const shownColumns = columns();
   const shown = state.found.slice(state.page * PAGE_ROWS, (state.page + 1) * PAGE_ROWS);
   document.querySelector("#table tbody").replaceChildren(...shown.map((row) => {
     const line = document.createElement("tr");
-    for (const [title, kind, key, text] of COLUMNS) {
+    for (const [title, kind, key, text] of shownColumns) {
       const cell = document.createElement("td");
       cell.className = kind;
       cell.textContent = String((text ?? key)(row));
@@ -208,10 +215,20 @@ function listen() {
   $("next").addEventListener("click", () => { state.page += 1; showTable(); });
   $("theme").addEventListener("click", nextTheme);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  // Paper is white whatever the screen is.
+  // Paper is white whatever the screen is, and as wide as it is.
   let theme;
-  addEventListener("beforeprint", () => { theme = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; redraw(); });
-  addEventListener("afterprint", () => { if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme; redraw(); });
+  addEventListener("beforeprint", () => {
+    theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    printing = true;
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    printing = false;
+    redraw();
+  });
 }
 
 async function start() {

@@ -4,10 +4,15 @@ const PRECISION_COLOURS = {
   fp32: "#0072B2", fp16: "#56B4E9", int8: "#D55E00", mixed: "#E69F00", "int8-weights": "#009E73", dynamic: "#CC79A7",
 };
 const FORMAT_SYMBOLS = { tflite: "circle", onnx: "diamond" };
+const ROOM_FOR_BUTTONS = 32; // above a plot, in pixels
 const MOST_POINTS = 2000; // of a scatter plot; more are drawn as a density with the front on top
 
 function colourOf(precision) {
   return PRECISION_COLOURS[precision] ?? "#999999";
+}
+
+function symbolOf(format) {
+  return FORMAT_SYMBOLS[format] ?? "square";
 }
 
 function css(name) {
@@ -15,13 +20,18 @@ function css(name) {
 }
 
 function axis(title, more = {}) {
-  return { title: { text: title }, gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true, ...more };
+  return { title: { text: title, standoff: 8 }, gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true, ...more };
 }
+
+// While the page is printed, plots are as wide as the paper: A4 or Letter across, less its margins, in CSS pixels.
+const PAPER = 980;
+let printing = false;
 
 function layout(more) {
   return {
+    ...(printing ? { width: PAPER, autosize: false } : { autosize: true }),
     paper_bgcolor: css("--back"), plot_bgcolor: css("--back"), font: { color: css("--text"), size: 13 },
-    margin: { l: 60, r: 20, t: 20, b: 50 }, legend: { orientation: "h", y: document.documentElement.clientWidth < 640 ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
+    margin: { l: 60, r: 20, t: ROOM_FOR_BUTTONS, b: 50 }, legend: { orientation: "h", y: document.documentElement.clientWidth < 640 ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
   };
 }
 
@@ -31,7 +41,7 @@ const MOST_BARS = 100; // points with bars of their intervals; more would hide o
 function bars(members, value, interval) {
   const ends = members.map((row) => interval(row));
   if (members.length > MOST_BARS || ends.every((found) => found === null)) return undefined;
-  const side = (place) => ends.map((found, i) => (found ? Math.abs(found[place] - value(members[i])) : 0));
+  const side = (place) => ends.map((found, i) => (found ? Math.abs(found[place] - value(members[i])) : null));
   return { type: "data", symmetric: false, array: side(1), arrayminus: side(0), thickness: 1, width: 3 };
 }
 
