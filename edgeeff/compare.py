@@ -78,6 +78,8 @@ class Check:
         launches: that gave a ratio.
         reasons: why it is so, one sentence each; never empty where the verdict is inconclusive or refused.
         coarse: the sides were paired by process and not by call.
+        no_baseline: there is none yet, and that was allowed: nothing is said of the candidate. Its verdict is
+            inconclusive all the same, since nothing that was not compared has passed.
         clock: that the ratio is of: "wall", or "cpu" (see `Comparison.clock`).
         needed: launches that are still needed, by what was seen, where it is inconclusive.
     """
@@ -94,6 +96,7 @@ class Check:
     seconds: float = 0.0
     max_slowdown: float = 0.03
     coarse: bool = False
+    no_baseline: bool = False
     clock: str = "wall"
     candidate: str = ""
     baseline: str = ""
@@ -113,9 +116,19 @@ class Check:
 
 
 def worst(checks: Iterable[Check]) -> Verdict:
-    """The verdict on all of them together, by `GRAVITY`; nothing checked is refused."""
-    verdicts = [check.verdict for check in checks]
+    """The verdict on all of them together, by `GRAVITY`; nothing checked is refused.
+
+    What has no baseline yet does not count beside what has one.
+    """
+    everything = list(checks)
+    verdicts = [check.verdict for check in everything if not check.no_baseline]
+    verdicts = verdicts or [check.verdict for check in everything]
     return min(verdicts, key=GRAVITY.index) if verdicts else Verdict.REFUSED
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """Of all of them together: that of the verdict, and 0 where none has a baseline yet, which was allowed."""
+    return 0 if checks and all(check.no_baseline for check in checks) else worst(checks).exit_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff import store
+from edgeeff import baseline, store
 from edgeeff.artifacts import manifest_path, write_manifest
 from edgeeff.compare import Comparison, Pair
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
@@ -90,6 +90,41 @@ def test_a_folder_is_matched_by_what_the_manifests_say_and_else_by_name(
         found(old, artifact(tmp_path / "new.onnx"), tmp_path)
     with pytest.raises(UsageError, match="2 candidates cannot all be compared with the one file"):
         resolve(str(b0), news, (), tmp_path)
+
+
+def test_what_has_no_baseline_yet_is_told_apart(tmp_path: Path, artifact: Callable[..., Path]) -> None:
+    old = artifact(tmp_path / "old" / "b0.onnx", "b0")
+    news = [artifact(tmp_path / "new" / f"{name}.onnx", name) for name in ("b0", "b1")]
+    missing: dict[Path, str] = {}
+    (match,) = resolve(str(old.parent), news, (), tmp_path, missing)
+    assert match.baseline == old
+    assert list(missing) == [news[1]] and "has no baseline of b1 fp32 onnx" in missing[news[1]]
+    for nothing in (tmp_path / "gone", tmp_path / "empty"):
+        missing = {}
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        assert resolve(str(nothing), news, (), tmp_path, missing) == [] and list(missing) == news
+    for wrong in ("run:5e55", "git:gone"):
+        with pytest.raises(UsageError):
+            resolve(wrong, news, (), tmp_path, {})
+
+
+@pytest.mark.parametrize("damage", ["model", "manifest", "lost", "index", "future"])
+def test_a_saved_baseline_that_is_damaged_is_refused_and_not_missing(
+    damage: str, tmp_path: Path, artifact: Callable[..., Path]
+) -> None:
+    old, kept = artifact(tmp_path / "b0.onnx"), tmp_path / "kept"
+    baseline.save([old], kept)
+    assert found(kept, old, tmp_path).baseline == kept / "b0.onnx"
+    index = kept / baseline.INDEX
+    if damage == "lost":
+        (kept / "b0.onnx").unlink()
+    elif damage == "future":
+        index.write_text(json.dumps(json.loads(index.read_text()) | {"schema": 99}))
+    else:
+        path = {"model": kept / "b0.onnx", "manifest": manifest_path(kept / "b0.onnx"), "index": index}[damage]
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(RefusedError, match=f"the baseline in {kept} cannot be trusted: "):
+        resolve(str(kept), [old], (), tmp_path, {})
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.compare import Check, Figure, Verdict
+from edgeeff.compare import Check, Figure, Verdict, exit_code, worst
+from edgeeff.report.check_text import checks_text
 from edgeeff.report.checks import github, gitlab, junit, markdown
 from edgeeff.report.checks.sentence import figure_sentence, headline, sentence
 
@@ -54,6 +55,25 @@ def test_junit_counts_what_is_not_fine() -> None:
     assert undecided.find("error").get("type") == "inconclusive"  # type: ignore[union-attr]
     assert fine.get("classname") == "edgeeff.host.litert"
     assert fine.get("time") == "21.0"
+
+
+def test_what_has_no_baseline_yet_is_neither_a_pass_nor_a_failure() -> None:
+    new = replace(UNDECIDED, name="b7", no_baseline=True, ratio=None, low=None, high=None, launches=0)
+    assert sentence(new) == "b7: no baseline yet"
+    assert headline((new,)) == "no baseline yet: 1 of 1 model"
+    assert headline((PASSED, new)) == "passed: 1 of 2 models (1 no baseline yet)"
+    assert "2 models: 1 passed, 1 no baseline yet" in checks_text([PASSED, new])
+    assert (worst((new, PASSED)), worst((new, REGRESSED)), worst((new,))) == ("passed", "regressed", "inconclusive")
+    codes = [exit_code(checks) for checks in ((new,), (new, PASSED), (new, UNDECIDED), (new, REGRESSED), ())]
+    assert codes == [0, 0, 3, 1, 4]
+    suite = ElementTree.fromstring(junit.render((PASSED, new))).find("testsuite")
+    assert suite is not None and (suite.get("skipped"), suite.get("errors")) == ("1", "0")
+    assert "b7: no baseline yet" in (suite.findall("testcase")[1].find("skipped").text or "")  # type: ignore[union-attr]
+    assert github.commands((new,)).startswith("::notice ")
+    assert [(i["severity"], i["check_name"]) for i in json.loads(gitlab.code_quality((PASSED, new)))] == [
+        ("info", "edgeeff-no-baseline-yet")
+    ]
+    assert "| b7 | no baseline yet | - | - |" in markdown.render((new,))
 
 
 def test_github_annotates_each_check() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgeeff import registry
-from edgeeff.compare import Check, Verdict
+from edgeeff.compare import Check, Verdict, exit_code
 from edgeeff.conditions import Gate
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
@@ -493,6 +493,19 @@ def test_a_regression_that_fresh_launches_do_not_see_is_not_upheld(
     check, _ = build.checks()
     assert check.verdict in (Verdict.INCONCLUSIVE, Verdict.PASSED)
     assert "10 launches said regressed, 10 fresh ones say passed" in check.reasons
+
+
+def test_a_first_run_of_a_history_may_be_fine(cases: Callable[..., GateCase]) -> None:
+    """It is recorded and not compared: never a pass, and an error only where it was not allowed or went wrong."""
+    case = replace(cases(), past=Past())
+    check = run(case)
+    assert (check.verdict, check.no_baseline, exit_code([check])) == (Verdict.INCONCLUSIVE, False, 3)
+    first = replace(USUAL, first_time=True)
+    check = run(case, policy=first)
+    assert (check.verdict, check.no_baseline, exit_code([check])) == (Verdict.INCONCLUSIVE, True, 0)
+    assert check.launches == FIRST
+    failing = run(replace(cases({"crashes": 1.0}), past=Past()), policy=first)
+    assert not failing.no_baseline and exit_code([failing]) != 0
 
 
 def with_its_past(case: GateCase, seed: int) -> GateCase:

@@ -19,7 +19,9 @@ CI = Path(__file__).parents[1] / "edgeeff" / "ci"
 FILES = sorted(path for path in CI.rglob("*") if path.is_file())
 
 
-def action(folder: Path, candidates: str, seconds: str = "40") -> tuple[int, str, dict[str, object]]:
+def action(
+    folder: Path, candidates: str, seconds: str = "40", allow_missing: str = "true"
+) -> tuple[int, str, dict[str, object]]:
     """Runs the action's step as GitHub does; returns its exit code, its output and its report."""
     step = yaml.safe_load((CI / "github" / "action.yml").read_text())["runs"]["steps"][0]
     inputs = {
@@ -27,6 +29,7 @@ def action(folder: Path, candidates: str, seconds: str = "40") -> tuple[int, str
         "BASELINE": "baseline",
         "MAX_SLOWDOWN": "3%",
         "SECONDS_EACH": seconds,
+        "ALLOW_MISSING": allow_missing,
         "EXTRA": "",
     }
     assert set(step["env"]) == set(inputs)
@@ -37,6 +40,7 @@ def action(folder: Path, candidates: str, seconds: str = "40") -> tuple[int, str
     environment = os.environ | environment
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     (verdict,) = re.findall(r"^verdict=(.*)$", outputs.read_text(), re.M)
+    outputs.unlink()  # each step has its own
     return done.returncode, verdict, {"stderr": done.stderr, **json.loads((folder / "edgeeff-check.json").read_text())}
 
 
@@ -53,6 +57,21 @@ def test_the_action_measures_and_reports(tmp_path: Path, small_tflite: Path) -> 
     assert "edgeeff check:" in (tmp_path / "summary.md").read_text()
     assert 'tests="1"' in (tmp_path / "edgeeff-junit.xml").read_text()
     assert "| small" in (tmp_path / "edgeeff-check.md").read_text()
+
+
+def test_the_first_pull_request_has_no_baseline(tmp_path: Path, small_tflite: Path) -> None:
+    model = tmp_path / "artifacts" / "small.tflite"
+    model.parent.mkdir()
+    model.write_bytes(small_tflite.read_bytes())
+    code, verdict, report = action(tmp_path, "artifacts")
+    assert (code, verdict, report["no_baseline"], report["launches"]) == (0, "inconclusive", True, 0)
+    assert "::notice file=artifacts/small.tflite,title=edgeeff%3A small.tflite no baseline yet::" in str(
+        report["stderr"]
+    )
+    assert "### edgeeff check: no baseline yet: 1 of 1 model" in (tmp_path / "summary.md").read_text()
+    assert 'skipped="1"' in (tmp_path / "edgeeff-junit.xml").read_text()
+    code, verdict, report = action(tmp_path, "artifacts", allow_missing="false")
+    assert (code, verdict) == (2, "refused") and "no_baseline" not in report
 
 
 def test_an_input_is_data_and_not_shell(tmp_path: Path) -> None:

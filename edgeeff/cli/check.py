@@ -61,6 +61,12 @@ ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 @click.option("--max-size-growth", type=Share(), help="Of the file: 5%.")
 @click.option("--max-memory-growth", type=Share(), help="Of the memory that loading and running it takes: 10%.")
 @click.option("--require-delegation", is_flag=True, help="Every op must run in the delegate.")
+@click.option(
+    "--allow-missing-baseline",
+    "first_time",
+    is_flag=True,
+    help="What has no baseline yet (the first build, a new model) is told, and does not fail.",
+)
 @click.option("--allow", "allowed", multiple=True, type=click.Choice(ALLOWABLE), help="May differ. Repeatable.")
 @click.option(
     "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."
@@ -87,7 +93,7 @@ def check(
     inconclusive (3), refused (4: the two are not comparable). Of several models the gravest counts, in the order
     regressed, refused, inconclusive.
     """
-    from edgeeff.compare import worst
+    from edgeeff.compare import exit_code
     from edgeeff.targets import resolve
 
     if (options["against"] is None) != options["history"]:
@@ -98,26 +104,36 @@ def check(
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     (target,) = resolve(device_name, serial=serial)
     with tempfile.TemporaryDirectory(prefix="edgeeff-check-") as scratch:
-        matches = _matches(candidates, options, Path(scratch))
-        with registry.transport(target.connected.transport).open(target) as device:
-            checks, stopped = _run(matches, device, options, Path(scratch))
+        matches, checks = _matches(candidates, options, Path(scratch))
+        if matches:
+            with registry.transport(target.connected.transport).open(target) as device:
+                measured, stopped = _run(matches, device, options, Path(scratch))
+            checks = [*measured, *checks]
     _show(checks, as_json)
     reports.write(checks)
     if stopped is not None:
         say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
         code = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
     else:
-        code = worst(checks).exit_code
+        code = exit_code(checks)
     click.get_current_context().exit(code)
 
 
-def _matches(candidates: Sequence[Path], options: dict[str, Any], scratch: Path) -> list[Match] | list[Path]:
-    """Candidates with their baselines; alone where they are compared with their history."""
+def _matches(
+    candidates: Sequence[Path], options: dict[str, Any], scratch: Path
+) -> tuple[list[Match] | list[Path], list[Check]]:
+    """Candidates with their baselines, alone where they are compared with their history; and what is said of those
+    that have no baseline yet, where that is allowed."""
     from edgeeff.gate import baseline
+    from edgeeff.gate.verdict import without_baseline
 
+    found = baseline.candidates(candidates)
     if options["history"]:
-        return baseline.candidates(candidates)
-    return baseline.resolve(options["against"], baseline.candidates(candidates), options["results"], scratch)
+        return found, []
+    missing: dict[Path, str] = {}
+    allowed = missing if options["first_time"] else None
+    matches = baseline.resolve(options["against"], found, options["results"], scratch, allowed)
+    return matches, [without_baseline(baseline.label(path), path, why) for path, why in missing.items()]
 
 
 def _run(
@@ -195,6 +211,7 @@ def _policy(options: dict[str, Any], sides: Sides) -> GatePolicy:
         frozenset(options["allowed"]) | sides.allowed,
         Limits(options["max_size_growth"], options["max_memory_growth"], options["require_delegation"]),
         cooldown_s=options["cooldown_s"],
+        first_time=options["first_time"],
     )
 
 

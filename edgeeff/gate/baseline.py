@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeeff import store
 from edgeeff.artifacts import manifest_path, read_manifest
+from edgeeff.baseline import INDEX, read
 from edgeeff.cases import format_of, model_files
 from edgeeff.errors import RefusedError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.gate.git_tree import GitTree
 from edgeeff.values import Artifact
+
+
+class NoBaselineError(UsageError):
+    """There is nothing to compare a candidate with, as on the first build of all or of a new model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +79,61 @@ def artifact_file(path: Path) -> Path:
     return model
 
 
-def resolve(against: str, found: Sequence[Path], results: Sequence[Path], scratch: Path) -> list[Match]:
+def resolve(
+    against: str,
+    found: Sequence[Path],
+    results: Sequence[Path],
+    scratch: Path,
+    missing: dict[Path, str] | None = None,
+) -> list[Match]:
     """The baseline of each candidate.
 
     Args:
         results: folders or files with stored runs.
         scratch: an empty folder for what comes out of git.
+        missing: gets the candidates that have no baseline yet, each with the reason; None makes them an error.
 
     Raises:
-        UsageError: it names nothing, or nothing for one of the candidates.
-        RefusedError: the artifact is gone, or is not the one that was recorded.
+        NoBaselineError: it names nothing, or nothing for one of the candidates.
+        UsageError: it names too much, or a git ref or a run that is not there.
+        RefusedError: the artifact is gone, damaged, or not the one that was recorded.
     """
+    try:
+        find = _finder(against, found, results, scratch)
+    except NoBaselineError as error:
+        if missing is None:
+            raise
+        missing.update(dict.fromkeys(found, error.message))
+        return []
+    matches = []
+    for candidate in found:
+        try:
+            matches.append(find(candidate))
+        except NoBaselineError as error:
+            if missing is None:
+                raise
+            missing[candidate] = error.message
+    return matches
+
+
+def _finder(against: str, found: Sequence[Path], results: Sequence[Path], scratch: Path) -> Callable[[Path], Match]:
+    """What finds a candidate's baseline where `--against` says."""
     path = Path(against)
     if not against.startswith(("git:", "run:")) and path.exists():
-        return list(_in_files(path, found))
+        return _in_folder(path) if path.is_dir() else _the_file(path, found)
     if not against.startswith("run:"):
         tree = GitTree.of(against.removeprefix("git:"), required=against.startswith("git:"))
         if tree is not None:
-            return [_in_tree(tree, candidate, scratch) for candidate in found]
+            return lambda candidate: _in_tree(tree, candidate, scratch)
     if not against.startswith("git:"):
         runs = _stored(against.removeprefix("run:"), results)
         if runs:
-            return [_in_runs(against, runs, candidate) for candidate in found]
-    raise UsageError(
+            return lambda candidate: _in_runs(against, runs, candidate)
+    kind = UsageError if against.startswith("run:") else NoBaselineError
+    raise kind(
         f"--against {against!r} is no file, no folder, no git ref and no stored run",
-        "a stored run is a session's, measurement's or artifact's id of a results file: run:ID",
+        "a stored run is run:ID, of a session, measurement or artifact; "
+        "the first build, which has no baseline yet, takes --allow-missing-baseline",
     )
 
 
@@ -108,20 +143,30 @@ def label(path: Path) -> str:
     return path.name if manifest is None else f"{manifest.variant} {manifest.precision} {manifest.format}"
 
 
-def _in_files(path: Path, found: Sequence[Path]) -> Iterator[Match]:
-    if not path.is_dir():
-        if len(found) > 1:
-            raise UsageError(
-                f"{len(found)} candidates cannot all be compared with the one file {path}",
-                "name a folder of baselines: each is matched by variant, format and precision",
-            )
-        baseline = artifact_file(path)
-        yield Match(label(found[0]), found[0], baseline, str(baseline))
-        return
-    inside = model_files(path, ())
-    for candidate in found:
-        baseline = _best(candidate, [(file, read_manifest(file)) for file in inside], str(path))
-        yield Match(label(candidate), candidate, baseline, str(baseline))
+def _the_file(path: Path, found: Sequence[Path]) -> Callable[[Path], Match]:
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} candidates cannot all be compared with the one file {path}",
+            "name a folder of baselines: each is matched by variant, format and precision",
+        )
+    baseline = artifact_file(path)
+    return lambda candidate: Match(label(candidate), candidate, baseline, str(baseline))
+
+
+def _in_folder(path: Path) -> Callable[[Path], Match]:
+    """Of a folder; that of `edgeeff baseline save` is checked first: what is lost there was not missing all along."""
+    if (path / INDEX).exists():
+        try:
+            read(path)
+        except UsageError as error:
+            raise RefusedError(f"the baseline in {path} cannot be trusted: {error.message}", error.hint) from error
+    inside = [(file, read_manifest(file)) for file in model_files(path, ())]
+
+    def find(candidate: Path) -> Match:
+        baseline = _best(candidate, inside, str(path))
+        return Match(label(candidate), candidate, baseline, str(baseline))
+
+    return find
 
 
 def _best(candidate: Path, choices: Sequence[tuple[Path, Artifact | None]], where: str) -> Path:
@@ -137,7 +182,7 @@ def _best(candidate: Path, choices: Sequence[tuple[Path, Artifact | None]], wher
             return (named or alike)[0]
     by_name = [file for file, _ in choices if file.name == candidate.name]
     if not by_name:
-        raise UsageError(
+        raise NoBaselineError(
             f"{where} has no baseline of {label(candidate)} ({candidate})",
             "it is matched by variant, format and precision of the manifests, else by the file's name",
         )
@@ -185,7 +230,8 @@ def _by_manifest(tree: GitTree, names: Sequence[str], candidate: Path) -> str:
     alike = alike or [name for name in names if Path(name).name == candidate.name]
     if len(alike) != 1:
         which = f"several baselines ({', '.join(alike)})" if alike else "no baseline"
-        raise UsageError(f"{tree.name} has {which} of {label(candidate)}", "name a file, or keep one in the same place")
+        kind = UsageError if alike else NoBaselineError
+        raise kind(f"{tree.name} has {which} of {label(candidate)}", "name a file, or keep one in the same place")
     return alike[0]
 
 

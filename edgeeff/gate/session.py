@@ -46,6 +46,7 @@ class GatePolicy:
     Args:
         seconds: for the check; a launch that has begun is not cut short.
         allowed: what may differ (`comparable.ALLOWABLE`).
+        first_time: whether it is fine that there is no baseline, or no earlier run, yet.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -54,6 +55,7 @@ class GatePolicy:
     limits: Limits = field(default_factory=Limits)
     pair: PairPolicy = field(default_factory=PairPolicy)
     cooldown_s: float | None = None
+    first_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 from edgeeff.compare import GRAVITY, Check, Verdict
 from edgeeff.gate.comparable import runtime_build
@@ -42,6 +43,7 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         seconds=run.elapsed_s,
         max_slowdown=run.policy.plan.max_slowdown,
         coarse=not run.interleaved,
+        no_baseline=_only_recorded(run) and verdict is Verdict.INCONCLUSIVE and not interrupted and lost is None,
         clock=run.comparison.clock,
         candidate=candidate.path,
         baseline=baseline.path,
@@ -57,6 +59,20 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         comparison=run.case.id,
         figures=found,
     )
+
+
+def without_baseline(name: str, candidate: Path, why: str) -> Check:
+    """Of a candidate that has nothing to be compared with yet, which is allowed."""
+    reason = f"there is no baseline yet, so nothing was compared: {why}"
+    told = (reason, "edgeeff baseline save keeps one: on the main branch, once this is in")
+    return Check(name, Verdict.INCONCLUSIVE, told, no_baseline=True, candidate=str(candidate))
+
+
+def _only_recorded(run: CheckRun) -> bool:
+    """Whether there is no earlier run yet, which is allowed, and this one has its launches."""
+    past, decision = run.case.past, run.decision
+    ended = decision is not None and decision.verdict is not None and run.gave_up is None
+    return run.policy.first_time and past is not None and past.comparison is None and ended
 
 
 def _latency(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from edgeeff.compare import Check, Verdict, worst
 from edgeeff.report._table import printable
-from edgeeff.report.checks.sentence import figure_sentence, sentence
+from edgeeff.report.checks.sentence import figure_sentence, sentence, word
 
 
 def checks_text(checks: Sequence[Check]) -> str:
     """A line a model, with what it rests on below it; a last line for all of several."""
     lines = [line for check in checks for line in (printable(sentence(check)), *_details(check))]
     if len(checks) > 1:
-        counts = {verdict: sum(check.verdict is verdict for check in checks) for verdict in Verdict}
-        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+        counts = Counter(word(check) for check in sorted(checks, key=lambda check: list(Verdict).index(check.verdict)))
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
         lines.append(f"{len(checks)} models: {told}")
     return "\n".join(lines) + "\n"
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from edgeeff.compare import Check, Verdict
 from edgeeff.report.checks import markdown
-from edgeeff.report.checks.sentence import explanation, sentence
+from edgeeff.report.checks.sentence import explanation, sentence, word
 
 LEVELS = {Verdict.REGRESSED: "error", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "warning"}
-"""What is fine is a notice."""
+"""What is fine is a notice, and so is a model without a baseline yet."""
 
 
 def commands(checks: Sequence[Check]) -> str:
@@ -19,12 +19,13 @@ def commands(checks: Sequence[Check]) -> str:
 
 def _annotation(check: Check) -> str:
     told = "\n".join([sentence(check), *explanation(check)])
-    properties = {"title": f"edgeeff: {check.name} {check.verdict.value}"}
+    properties = {"title": f"edgeeff: {check.name} {word(check)}"}
     # A path outside the repository would be shown nowhere.
     if check.candidate and not check.candidate.startswith(("/", "..")):
         properties = {"file": check.candidate, **properties}
     listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{LEVELS.get(check.verdict, 'notice')} {listed}::{_data(told)}"
+    level = "notice" if check.no_baseline else LEVELS.get(check.verdict, "notice")
+    return f"::{level} {listed}::{_data(told)}"
 
 
 def _data(text: str) -> str:

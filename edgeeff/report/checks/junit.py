@@ -1,7 +1,8 @@
 """Checks -> JUnit XML, as Jenkins, GitLab and GitHub's actions read it.
 
 There is no official schema; this keeps to what Jenkins' xUnit plugin (junit-10.xsd) and GitLab take: a regression and
-a figure beyond its limit are failures, what could not be compared or decided is an error, and neither is a pass.
+a figure beyond its limit are failures, what could not be compared or decided is an error, what has no baseline yet is
+skipped, and none of these is a pass.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ PROBLEMS = {Verdict.REGRESSED: "failure", Verdict.REFUSED: "error", Verdict.INCO
 
 def render(checks: Sequence[Check]) -> str:
     """One suite, a case a model; ends in a line break."""
-    problems = [PROBLEMS.get(check.verdict) for check in checks]
+    problems = ["skipped" if check.no_baseline else PROBLEMS.get(check.verdict) for check in checks]
     suite = ElementTree.Element(
         "testsuite",
         name="edgeeff check",
         tests=str(len(checks)),
         failures=str(problems.count("failure")),
         errors=str(problems.count("error")),
-        skipped="0",
+        skipped=str(problems.count("skipped")),
         time=f"{sum(check.seconds for check in checks):.1f}",
     )
     for check, problem in zip(checks, problems, strict=True):

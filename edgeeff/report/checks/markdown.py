@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgeeff.compare import Check, Figure
 from edgeeff.report import _table
 from edgeeff.report._table import Column, Table
-from edgeeff.report.checks.sentence import amount, explanation, headline, percent
+from edgeeff.report.checks.sentence import amount, explanation, headline, percent, word
 
 MARKER = "<!-- edgeeff check -->"
 """The first line, by which a bot finds its earlier comment and replaces it."""
@@ -29,7 +29,7 @@ def _cells(check: Check) -> list[str]:
     ratio = "-" if check.ratio is None else percent(check.ratio)
     interval = "-" if check.low is None or check.high is None else f"{percent(check.low)} .. {percent(check.high)}"
     size = next((figure for figure in check.figures if figure.name == "size"), None)
-    return [check.name, check.verdict.value, ratio, interval, _size(size), str(check.launches)]
+    return [check.name, word(check), ratio, interval, _size(size), str(check.launches)]
 
 
 def _size(figure: Figure | None) -> str:

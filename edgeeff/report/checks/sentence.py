@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from edgeeff.compare import Check, Figure, worst
@@ -14,7 +15,12 @@ NAMES = {"startup": "start-up"}
 def sentence(check: Check) -> str:
     """ "b0 int8 tflite: +4.1 % (99 % interval +3.2 .. +5.0), regressed"."""
     measured = change(check)
-    return f"{check.name}: {f'{measured}, ' if measured else ''}{check.verdict.value}"
+    return f"{check.name}: {f'{measured}, ' if measured else ''}{word(check)}"
+
+
+def word(check: Check) -> str:
+    """The verdict as people read it."""
+    return "no baseline yet" if check.no_baseline else check.verdict.value
 
 
 def change(check: Check) -> str:
@@ -67,9 +73,9 @@ def amount(value: float | None, unit: str) -> str:
 
 def headline(checks: Sequence[Check]) -> str:
     """The build in a sentence: "regressed: 1 of 3 models (2 passed)"."""
-    verdict = worst(checks)
-    counts = {name: sum(check.verdict == name for check in checks) for name in dict.fromkeys(c.verdict for c in checks)}
-    count = counts.pop(verdict, 0)
-    others = ", ".join(f"{number} {name.value}" for name, number in counts.items())
+    counts = Counter(map(word, checks))
+    first = word(checks[0]) if len(counts) == 1 else worst(checks).value
+    count = counts.pop(first, 0)
+    others = ", ".join(f"{number} {name}" for name, number in counts.items())
     models = f"{count} of {len(checks)} model{'s' if len(checks) != 1 else ''}"
-    return f"{verdict.value}: {models}{f' ({others})' if others else ''}"
+    return f"{first}: {models}{f' ({others})' if others else ''}"
