@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -57,6 +59,43 @@ def test_junit_counts_what_is_not_fine() -> None:
     assert fine.get("time") == "21.0"
 
 
+JUNIT = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package",
+         "file", "log", "url", "version"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": (
+        {"name", "time", "classname", "group"}, {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "skipped": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "failure": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}  # fmt: skip
+"""What Jenkins' xUnit plugin allows (junit-10.xsd): attributes and children. It refuses a file with anything else."""
+
+
+def test_junit_has_only_what_jenkins_allows() -> None:
+    hostile = replace(REGRESSED, name=HOSTILE, reasons=(HOSTILE,), candidate=HOSTILE, device=HOSTILE, seconds=12345.6)
+    everything = (*ALL, replace(UNDECIDED, no_baseline=True), hostile)
+    for checks in (everything, ()):
+        root = ElementTree.fromstring(junit.render(checks))
+        for element in root.iter():
+            attributes, children = JUNIT[element.tag]
+            assert set(element.attrib) <= attributes and {child.tag for child in element} <= children
+            assert element.tag not in ("testsuite", "testcase") or element.get("name")
+            assert re.fullmatch(r"\d*(\.\d{0,3})?", element.get("time", ""))
+        (suite,) = root.findall("testsuite")
+        cases = suite.findall("testcase")
+        assert {key: int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")} == {
+            "tests": len(cases),
+            **{f"{kind}s": len(suite.findall(f"testcase/{kind}")) for kind in ("failure", "error")},
+            "skipped": len(suite.findall("testcase/skipped")),
+        }
+
+
 def test_what_has_no_baseline_yet_is_neither_a_pass_nor_a_failure() -> None:
     new = replace(UNDECIDED, name="b7", no_baseline=True, ratio=None, low=None, high=None, launches=0)
     assert sentence(new) == "b7: no baseline yet"
@@ -89,7 +128,7 @@ def test_github_annotates_each_check() -> None:
 def test_gitlab_reads_metrics_and_issues() -> None:
     lines = gitlab.metrics((PASSED,)).splitlines()
     labels = '{model="b0 fp32 tflite",device="host",runtime="litert",threads="1"}'
-    assert lines[0] == f"edgeeff_latency_ratio{labels} 1.002"
+    assert lines[:2] == ["# TYPE edgeeff_latency_ratio gauge", f"edgeeff_latency_ratio{labels} 1.002"]
     assert f"edgeeff_size_bytes{labels} 21120000" in lines
     assert f"edgeeff_startup_seconds{labels} 0.084" in lines
     assert lines[-1] == "# EOF"
@@ -99,6 +138,25 @@ def test_gitlab_reads_metrics_and_issues() -> None:
     again = json.loads(gitlab.code_quality([replace(REGRESSED, ratio=1.06, low=1.05, high=1.07)]))
     assert again[0]["fingerprint"] == issues[0]["fingerprint"]
     assert issues[0]["location"] == {"path": "artifacts/b0-int8.tflite", "lines": {"begin": 1}}
+
+
+def test_all_samples_of_a_metric_are_together() -> None:
+    """As OpenMetrics wants it: its reference parser refuses metrics whose samples alternate."""
+    lines = gitlab.metrics(ALL).splitlines()
+    names = [line.partition("{")[0] for line in lines if not line.startswith("#")]
+    assert [name for name, _ in itertools.groupby(names)] == list(dict.fromkeys(names))
+    assert names.count("edgeeff_latency_ratio") == names.count("edgeeff_size_bytes") == 3
+    assert [line for line in lines if line.startswith("#")] == [
+        *(f"# TYPE {name} gauge" for name in dict.fromkeys(names)), "# EOF",
+    ]  # fmt: skip
+
+
+def test_code_quality_has_the_fields_that_gitlab_reads() -> None:
+    for issue in json.loads(gitlab.code_quality((*ALL, replace(UNDECIDED, no_baseline=True)))):
+        assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
+        assert issue["severity"] in ("info", "minor", "major", "critical", "blocker")
+        assert re.fullmatch(r"[a-z-]+", issue["check_name"]) and re.fullmatch(r"[0-9a-f]{64}", issue["fingerprint"])
+        assert issue["location"]["path"] and issue["location"]["lines"]["begin"] == 1
 
 
 def test_markdown_is_one_table_and_the_reasons() -> None:

@@ -15,20 +15,25 @@ SEVERITIES = {Verdict.REGRESSED: "major", Verdict.REFUSED: "critical", Verdict.I
 
 def metrics(checks: Sequence[Check]) -> str:
     """For `artifacts:reports:metrics`, which a merge request shows beside the target branch's."""
-    return "".join(f"{line}\n" for check in checks for line in _metrics(check)) + "# EOF\n"
+    families: dict[str, list[str]] = {}  # OpenMetrics wants all samples of a metric together
+    for check in checks:
+        for name, sample in _metrics(check):
+            families.setdefault(name, [f"# TYPE {name} gauge"]).append(f"{name}{sample}")
+    return "".join(f"{line}\n" for lines in families.values() for line in lines) + "# EOF\n"
 
 
-def _metrics(check: Check) -> Iterator[str]:
+def _metrics(check: Check) -> Iterator[tuple[str, str]]:
+    """The name of each metric, and its labels and value."""
     labels = {"model": check.name, "device": check.device, "runtime": check.runtime, "threads": str(check.threads)}
     listed = ",".join(f'{name}="{_label(value)}"' for name, value in labels.items() if value)
     for name, value in (("ratio", check.ratio), ("ratio_low", check.low), ("ratio_high", check.high)):
         if value is not None:
-            yield f"edgeeff_latency_{name}{{{listed}}} {value:.6g}"
+            yield f"edgeeff_latency_{name}", f"{{{listed}}} {value:.6g}"
     for figure in check.figures:
         if figure.candidate is not None:
             unit = {"bytes": "bytes", "s": "seconds"}.get(figure.unit, figure.unit)
             name = figure.name if figure.name.endswith(unit) else f"{figure.name}_{unit}"
-            yield f"edgeeff_{name}{{{listed}}} {figure.candidate:.9g}"
+            yield f"edgeeff_{name}", f"{{{listed}}} {figure.candidate:.9g}"
 
 
 def _label(text: str) -> str:

@@ -1,6 +1,7 @@
 """Checks -> JUnit XML, as Jenkins, GitLab and GitHub's actions read it.
 
-There is no official schema; this keeps to what Jenkins' xUnit plugin (junit-10.xsd) and GitLab take: a regression and
+There is no official schema; this keeps to that of Jenkins' xUnit plugin (junit-10.xsd), which refuses what is not in
+it, such as a `file` of a test case. So the model's path is the last line of the text. A regression and
 a figure beyond its limit are failures, what could not be compared or decided is an error, what has no baseline yet is
 skipped, and none of these is a pass.
 """
@@ -11,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
 from edgeeff.compare import Check, Verdict
-from edgeeff.report.checks.sentence import change, explanation, sentence
+from edgeeff.report.checks.sentence import explanation, sentence
 
 PROBLEMS = {Verdict.REGRESSED: "failure", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "error"}
 
@@ -43,14 +44,13 @@ def _case(check: Check, problem: str | None) -> ElementTree.Element:
         name=_xml(check.name),
         classname=_xml(where),
         time=f"{check.seconds:.1f}",
-        file=_xml(check.candidate),
     )
-    told = [_xml(line) for line in explanation(check)]
+    told = [_xml(line) for line in (*explanation(check), check.candidate) if line]
     if problem is not None:
         message = _xml(sentence(check))
         found = ElementTree.SubElement(case, problem, message=message, type=check.verdict.value)
         found.text = "\n".join([message, *told])
-    elif told or change(check):
+    else:
         ElementTree.SubElement(case, "system-out").text = "\n".join([_xml(sentence(check)), *told])
     return case
 
