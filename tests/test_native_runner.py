@@ -71,10 +71,11 @@ def test_what_it_cannot_load_is_an_error_of_its_own(tmp_path: Path) -> None:
     rest = ["cpu", "1", "0", "1", "0", "1", "1", "0.1", "20"]
     where = library("host")
     assert where is not None
+    gone = tmp_path / 'no"ne.so'
     for argv, code, message in (
         ([where, tmp_path / "none"], 1, "cannot be opened"),
         ([where, damaged], 1, "LiteRtCreateModelFromFile failed"),
-        ([tmp_path / "none.so", damaged], 1, "libLiteRt.so cannot be loaded"),
+        ([gone, damaged], 1, f"libLiteRt.so cannot be loaded: {gone}: cannot open shared object file"),
     ):
         done = subprocess.run([program, *argv, *rest], capture_output=True, text=True, check=False)
         record = json.loads(done.stdout.splitlines()[-1])

@@ -32,7 +32,11 @@ enum { kLockWrite = 1 };
 static void *library;
 
 static void fail(const char *code, const char *message, Status status) {
-  printf("{\"record\": \"error\", \"code\": \"%s\", \"message\": \"%s", code, message);
+  printf("{\"record\": \"error\", \"code\": \"%s\", \"message\": \"", code);
+  for (; *message; message++) {
+    if (*message == '"' || *message == '\\') putchar('\\');
+    putchar((unsigned char)*message < ' ' ? ' ' : *message);
+  }
   if (status != 0) printf(" (LiteRT's status %d)", status);
   printf("\"}\n");
   exit(1);
@@ -200,8 +204,9 @@ int main(int argc, char **argv) {
   alarm((unsigned)atof(argv[11]) + 1);  // ends a hung run by itself: the device's other end may be gone by then
   library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) {
-    fprintf(stderr, "%s\n", dlerror());
-    fail("library", "libLiteRt.so cannot be loaded: is it for this device?", 0);
+    char message[512];
+    snprintf(message, sizeof message, "libLiteRt.so cannot be loaded: %s", dlerror());
+    fail("library", message, 0);
   }
   read_into_page_cache(argv[2]);
   int64_t baseline = memory_bytes("VmRSS");

@@ -82,6 +82,21 @@ def board(
 
 
 @pytest.fixture(scope="session")
+def native(prepared: Path, inside: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The native runner for arm64 Linux, built by the board's own compiler. For Android itself it takes an NDK."""
+    folder = tmp_path_factory.mktemp("native")
+    source = Path(__file__).parents[2] / "benchmarks" / "native" / "litert_runner.c"
+    shutil.copy(source, folder)
+    tree = prepared / "board"
+    (tree / "mnt").mkdir(exist_ok=True)
+    compiler = [shutil.which("chroot") or "/usr/sbin/chroot", str(tree), "/usr/bin/tcc", "-o", "/mnt/litert_runner"]
+    argv = [*inside("--bind", str(folder), f"{tree}/mnt"), *compiler, f"/mnt/{source.name}", "-ldl"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder / "litert_runner"
+
+
+@pytest.fixture(scope="session")
 def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A private adb server, the real one; the environment that leads to it."""
     from adbutils import adb_path
@@ -131,6 +146,8 @@ def phone(
     frequencies.mkdir(parents=True)
     for name, text in {"scaling_governor": "schedutil", "scaling_max_freq": "2000", "cpuinfo_max_freq": "2000"}.items():
         (frequencies / name).write_text(f"{text}\n")
+    for name in ("possible", "present"):  # without these LiteRT does not find the processor
+        (frequencies.parents[1] / name).write_text("0\n")
     path = tmp_path / "adbd"
     binds = [f"/proc {tree}/proc", f"/dev {tree}/dev", f"{tmp_path}/sys {tree}/sys"]
     options = [word for bind in binds for word in ("--bind", *bind.split())]

@@ -3,9 +3,11 @@
     python prepare.py FOLDER
 
     qemu/     qemu's user emulation, of Debian 13: that of Debian 12 (7.2) crashes in LiteRT
-    board/    an arm64 Debian 12: shell, tools, Python, and the aarch64 wheels of LiteRT, onnxruntime and numpy
+    board/    an arm64 Debian 12: shell, tools, Python, a small C compiler (tcc), and the aarch64 wheels of LiteRT,
+              onnxruntime and numpy
     phone/    Debian 13's adbd and what it needs, over Android's own shell and tools for arm64, as Debian packages them:
-              mksh and toybox. What Android's services would answer (getprop, dumpsys, settings) is made up
+              mksh and toybox, and the C++ library that LiteRT's build for Linux takes. What Android's services would
+              answer (getprop, dumpsys, settings) is made up
 
 Each part has a stamp, so a second run fetches nothing.
 """
@@ -50,10 +52,20 @@ PARTS = (
         "board",
         "bookworm",
         "arm64",
-        ("bash", "dash", "coreutils", "python3-minimal", "libpython3.11-stdlib", "libstdc++6", "libgcc-s1"),
+        (
+            "bash",
+            "dash",
+            "coreutils",
+            "python3-minimal",
+            "libpython3.11-stdlib",
+            "libstdc++6",
+            "libgcc-s1",
+            "tcc",
+            "libc6-dev",
+        ),
     ),
     Part("phone", "trixie", "amd64", ("adbd",)),
-    Part("android", "trixie", "arm64", ("mksh", "toybox")),
+    Part("android", "trixie", "arm64", ("mksh", "toybox", "libstdc++6")),
 )
 
 TOOLS = """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +73,24 @@ def test_a_program_that_exceeds_its_time_is_killed(device: Device) -> None:
     assert time.monotonic() - began < 30
     listed = "\n".join(device.run(["ps", "-A", "-o", "ARGS"], timeout_s=30))
     assert "sleep 1234" not in listed
+
+
+def test_the_native_runner_runs_a_real_model_there(
+    phone: Path, native: Path, prepared: Path, small_tflite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The C program, built for arm64, over the aarch64 wheel's own LiteRT: raw samples by way of the real adbd."""
+    library = prepared / "board" / "opt" / "runtimes" / "ai_edge_litert" / "libLiteRt.so"
+    monkeypatch.setenv("EDGEEFF_LITERT_LIBRARY", str(library))
+    argv = [sys.executable, "-m", "edgeeff", "bench", str(small_tflite), "--runner", str(native), "--seconds", "1"]
+    device = f"adb:{os.environ['EDGEEFF_TEST_SERIAL']}"
+    run = subprocess.run(
+        [*argv, "--device", device, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert run.returncode == 0, run.stderr
+    (m,) = json.loads(run.stdout)["measurements"]
+    assert (m["runtime"], m["device"]["abi"], m["delegate"]) == ("litert_native", "arm64-v8a", "XNNPACK")
+    assert m["samples"] >= 3 and m["latency_s"]["p90"] is not None
+    assert "no-raw-samples" not in {warning["code"] for warning in m["warnings"]}
 
 
 def test_a_daemon_that_dies_is_a_lost_device(device: Device) -> None:
