@@ -19,7 +19,8 @@ from edgeeff.commands import Command, Output, Request
 from edgeeff.profiling import Step, StepTimes
 from edgeeff.records import why_failed
 
-from ._benchmark_text import last_error, read_fault, read_timings
+from ._benchmark_placement import read_fault
+from ._benchmark_text import last_error, read_timings
 from ._xnnpack import file_types
 
 FLAG = "enable_op_profiling"

@@ -16,13 +16,6 @@ from edgeeff.values import Summary
 _NUMBER = r"([-+]?[\d.]+(?:e[-+]?\d+)?)"
 _PREFIX = r"^(?:[A-Z]+: ?)?(?:\[[^\]]*\] ?)?"
 
-_DELEGATES = {
-    "cpu": "xnnpack",
-    "gpu": "gpu|litert_(cl|gl|metal|vulkan)|opencl|opengl",
-    "npu": "nnapi|npu|dispatch|qnn|hexagon|neuron|edgetpu|tpu|coreml",
-}
-"""Accelerator -> what is in the name of its delegate; v2's for Android's GPU is LITERT_CL."""
-
 
 @dataclass(frozen=True, slots=True)
 class Timings:
@@ -38,23 +31,6 @@ class Timings:
 
 _BLOCK = ("startup_s", "memory_delta_bytes", "peak_memory_bytes")
 """What v2 says only in its block."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where the ops ran, as far as the output tells.
-
-    Args:
-        delegate: that took ops, or was asked to; the accelerator's name where nothing says which.
-        complete: whether it took all of them.
-        partitions: kernels that the delegate made of its ops.
-    """
-
-    delegate: str | None = None
-    ops: int | None = None
-    delegated_ops: int | None = None
-    partitions: int | None = None
-    complete: bool | None = None
 
 
 def read_timings(lines: Sequence[str]) -> Timings | None:
@@ -137,55 +113,6 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 def _megabytes(value: float | None) -> int | None:
     return None if not value else round(value * 1024 * 1024)
-
-
-def read_placement(lines: Sequence[str], accelerator: str) -> Placement:
-    """Which delegate took how much of the network.
-
-    The runner announces a delegate that it was told to apply; TFLite itself counts the nodes ("Replacing 60 out of 64
-    node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 5 partitions"), where its log is verbose enough. Those
-    partitions count the parts outside the delegate too, so they say the number of kernels only where it is one.
-    """
-    text = "\n".join(lines)
-    named = _DELEGATES[accelerator]
-    announced = re.findall(
-        r"(?:Explicitly applied|Though) (\S+) delegate(?: is explicitly applied)?, (?:and )?the model graph will "
-        r"(be completely|be partially|not be) executed by the delegate(?: w/ (\d+) delegate kernels)?",
-        text,
-    )
-    counted = re.findall(
-        r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(([^)]*)\) node, yielding (\d+) partitions", text
-    )
-    ours = [line for line in announced if re.search(named, line[0], re.IGNORECASE)]
-    replaced = next((line for line in counted if re.search(named, line[2], re.IGNORECASE)), None)
-    if not ours and replaced is None:
-        # v2 announces nothing: where another delegate took ops and the accelerator's is not named, it took none.
-        return (
-            Placement(accelerator, int(counted[0][1]), 0, complete=False) if counted and not announced else Placement()
-        )
-    delegate = ours[-1][0] if ours else replaced[2] if replaced else None
-    extent = ours[-1][1] if ours else ""
-    kernels = int(ours[-1][2]) if ours and ours[-1][2] else 1 if extent == "be completely" else None
-    if replaced is None:
-        return Placement(delegate, partitions=kernels, complete=extent == "be completely")
-    delegated, ops = int(replaced[0]), int(replaced[1])
-    if kernels is None and replaced[3] == "1":
-        kernels = 1
-    return Placement(delegate, ops, delegated, kernels, delegated == ops)
-
-
-def read_fault(lines: Sequence[str]) -> str | None:
-    """What the output says went wrong, in one sentence; None where nothing did."""
-    text = "\n".join(lines)
-    unknown = re.search(r"Unconsumed cmdline flags: *(.*\S)", text)
-    if unknown:
-        return f"the runner does not know {unknown[1]}: take a newer one, or leave out what asks for it"
-    failed = re.search(r"Failed to apply (\S+) delegate", text)
-    if failed:
-        return f"the {failed[1]} delegate cannot be applied to this network on this device"
-    if "Disallowed CPU fallback detected" in text:
-        return "the accelerator does not take the whole network: --allow-fallback measures it as it is"
-    return None
 
 
 def last_error(lines: Sequence[str]) -> str:

@@ -18,9 +18,10 @@ from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch
 
 from ._benchmark_flags import Flags, arguments, environment, read_flags
+from ._benchmark_placement import Placement, read_fault, read_placement
 from ._benchmark_profile import FLAG, BenchmarkProfiler
 from ._benchmark_result import read_result
-from ._benchmark_text import Placement, Timings, last_error, read_fault, read_placement, read_timings
+from ._benchmark_text import Timings, last_error, read_timings
 from ._prebuilt import check_abi, fetched, mentions, prebuilt
 
 NAME = "benchmark_model"

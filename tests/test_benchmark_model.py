@@ -86,6 +86,13 @@ def test_runs_that_are_all_the_same() -> None:
     assert summary.std_ns == 0
 
 
+def test_a_single_run() -> None:
+    launch = parsed("v1-one-run")
+    assert launch.summary is not None and launch.summary.count == 1
+    assert launch.summary.mean_ns == launch.summary.median_ns == launch.summary.p95_ns == 899641e3
+    assert launch.first_inference_s == pytest.approx(0.905463)
+
+
 @pytest.mark.parametrize("name", ["v1-no-runs", "v2-no-runs", "v1-crashed", "help-2019"])
 def test_output_without_timings_is_said_to_be_unreadable(name: str) -> None:
     launch = parsed(name)
@@ -109,6 +116,8 @@ def test_output_without_timings_is_said_to_be_unreadable(name: str) -> None:
         ("v2-gpu-partial", "gpu", "LITERT_CL, fp16 allowed", 238, 230, None, False),
         ("v2-gpu-absent", "gpu", "gpu, fp16 allowed", 238, 0, None, False),
         ("v2-gpu-absent", "npu", "npu", 238, 0, None, False),
+        ("v2-npu-complete", "npu", "DispatchDelegate", 238, 238, 1, True),
+        ("v2-npu-partial", "npu", "DispatchDelegate", 238, 230, 2, False),
     ],
 )
 def test_placement(
@@ -128,6 +137,8 @@ def test_placement(
         ("v1-gpu-failed", "gpu", "the GPU delegate cannot be applied"),
         ("v1-nnapi-none", "npu", "not all ops run in the NNAPI delegate: --allow-fallback"),
         ("v2-gpu-partial", "gpu", "only 230 of 238 ops run in the LITERT_CL delegate: --allow-fallback"),
+        ("v2-npu-partial", "npu", "only 230 of 238 ops run in the DispatchDelegate delegate: --allow-fallback"),
+        ("v2-npu-no-library", "npu", "no library for this NPU in the folder that the device file names"),
         ("v2-gpu-absent", "gpu", "none of the 238 ops runs on the gpu: --allow-fallback"),
         ("v1-unconsumed", "cpu", "does not know --use_npu=true --dispatch_library_path=/x"),
     ],
