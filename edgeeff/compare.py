@@ -50,7 +50,8 @@ class Figure:
         name: "size", "memory", "startup" or "delegated".
         unit: "bytes", "s" or "share".
         limit: greatest relative growth that was allowed (0.05 is 5 %); None where it does not gate.
-        exceeded: whether it went beyond its limit, or could not be read where it has one.
+        exceeded: whether it went beyond its limit, or could not be read or told where it has one.
+        low, high: ends of the 99 % interval of the growth, where it varies from launch to launch and gates.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Figure:
     candidate: float | None
     limit: float | None = None
     exceeded: bool = False
+    low: float | None = None
+    high: float | None = None
 
     @property
     def growth(self) -> float | None:

@@ -20,7 +20,7 @@ from edgeeff.gate.answers import answer
 from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
 from edgeeff.gate.decision import Decision, Plan
 from edgeeff.gate.evidence import evidence
-from edgeeff.gate.figures import Limits
+from edgeeff.gate.figures import Limits, memory_is_open
 from edgeeff.gate.pairing import Bench, GateCase
 from edgeeff.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device, PairingRunner
@@ -30,8 +30,8 @@ from edgeeff.values import Launch, Measurement
 ALONE = 3
 """Launches of each side on its own."""
 
-ALONE_FOR_MEMORY = 8
-"""The same where memory gates: a peak varies from launch to launch by 10 %, and the least of eight is steady."""
+ALONE_FOR_MEMORY = (8, 40)
+"""The same where memory gates: at least, and at most where the growth is not clear before."""
 
 ALONE_POLICY = LaunchPolicy(warmup_runs=1, warmup_s=0.0, min_runs=3, max_runs=10, max_s=0.1)
 
@@ -112,6 +112,14 @@ class CheckRun:
         return self.sides["baseline"]
 
     @property
+    def before(self) -> Measurement | None:
+        """What the candidate is compared with: the baseline, or itself in the earlier run; None where there is none."""
+        past = self.case.past
+        if past is None:
+            return self.baseline
+        return None if past.comparison is None else past.comparison.candidate
+
+    @property
     def comparison(self) -> Comparison:
         policy = {"max_slowdown": str(self.policy.plan.max_slowdown), "seconds": str(self.policy.seconds)}
         created = self.candidate.created_unix_s
@@ -150,7 +158,8 @@ class CheckRun:
 
     def _alone(self, candidate: Pushed, baseline: Pushed) -> Iterator[AloneDone]:
         sides = [("candidate", self.case.candidate, candidate), ("baseline", self.case.baseline, baseline)]
-        for index in range(ALONE if self.policy.limits.max_memory_growth is None else ALONE_FOR_MEMORY):
+        index = -1
+        while self._wants_one_alone(index := index + 1):
             self._rng.shuffle(sides)
             for name, case, pushed in sides:
                 launch = self._one_alone(case, self._own(name, pushed), index)
@@ -165,6 +174,14 @@ class CheckRun:
         self._refuse(*too_hot(states), *changes(states))
         if not self.refusals:
             self._refuse_differences()
+
+    def _wants_one_alone(self, done: int) -> bool:
+        """Whether each side runs alone once more; for memory that is to be told, for up to half of the time."""
+        limit, (least, most), before = self.policy.limits.max_memory_growth, ALONE_FOR_MEMORY, self.before
+        if limit is None or before is None or done < ALONE:
+            return done < ALONE
+        undecided = done < least or memory_is_open(self.candidate, before, limit)
+        return undecided and done < most and self._clock() < self.policy.seconds / 2
 
     def _one_alone(self, case: Case, pushed: Pushed, index: int) -> Launch:
         before, problem = self._gate.open()

@@ -23,8 +23,7 @@ def check_of(run: CheckRun, *, interrupted: bool = False, lost: str | None = Non
         lost: why the device is gone, where it is.
     """
     latency, decision = _latency(run, interrupted=interrupted, lost=lost)
-    past = run.case.past
-    before = run.baseline if past is None else past.comparison.candidate if past.comparison is not None else None
+    before = run.before
     found = figures(run.candidate, before, run.policy.limits) if before is not None else ()
     others = list(failures(found, run.candidate, run.policy.limits)) if run.candidate.launches else []
     reasons = [(verdict, reason) for verdict, reason in [*latency, *others] if reason]

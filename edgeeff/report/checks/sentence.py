@@ -52,8 +52,12 @@ def explanation(check: Check) -> Iterator[str]:
 def figure_sentence(figure: Figure) -> str:
     """ "size 5.31 MB -> 5.60 MB (+5.5 %), the limit is +2 %"."""
     ends = " -> ".join(amount(value, figure.unit) for value in (figure.baseline, figure.candidate))
-    # Of shares and of start-up, which varies by more than any change that matters, growth would only mislead.
+    # Of shares, and of what varies by more than any change that matters, growth would only mislead.
     growth = "" if figure.growth is None or figure.unit != "bytes" else f" ({figure.growth * 100:+.1f} %)"
+    if figure.low is not None and figure.high is not None:
+        growth = f"{growth[:-1]}, 99 % interval {figure.low * 100:+.1f} .. {figure.high * 100:+.1f})"
+    elif figure.name == "memory":
+        growth = ""
     limit = "" if figure.limit is None else f", the limit is {figure.limit * 100:+.3g} %"
     return f"{NAMES.get(figure.name, figure.name)} {ends}{growth}{limit}"
 
