@@ -166,7 +166,7 @@ class LatencyModel:
             low, high, amount = min(amounts) / REACH, max(amounts) * REACH, _amount(found, unit)
             if not low <= amount <= high:
                 raise UsageError(
-                    f"{amount:.0f} {what} lie outside the {low:.0f} to {high:.0f} that the latency model covers",
+                    f"{amount:.3g} {what} lie outside the {low:.3g} to {high:.3g} that the latency model covers",
                     "measure the network itself: edgeeff bench",
                 )
 
@@ -270,7 +270,8 @@ def load(folder: Path, device: DeviceInfo, setting: Setting) -> Stored:
         UsageError: there is none, it is damaged or from a later edgeeff, or it was fitted on another machine.
     """
     path = path_of(folder, device.name, setting)
-    cure = f"fit one, which takes some minutes: edgeeff predict --fit --device {device.name}"
+    asked = f"--format {setting.format} --precision {setting.precision} --threads {setting.threads} --models {folder}"
+    cure = f"fit one, which takes some minutes: edgeeff predict --fit --device {device.name} {asked}"
     if not path.exists():
         raise UsageError(f"there is no latency model of {device.name} for {setting} in {folder}", cure)
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgeeff.errors import UsageError
 from edgeeff.latency_model import LatencyModel, costs_without_graph
-from edgeeff.law import Law
+from edgeeff.law import Law, deepening
 from edgeeff.objective import Exponents, objective
 from edgeeff.protocols import ModelFamily
 from edgeeff.solve import Bases, Scaled, scaled
@@ -93,7 +93,8 @@ def _fitted(question: Question, bases: Bases, phi: float) -> Fitted | str:
     base = question.base
     try:
         made = scaled(base, question.family, phi, bases, "fp32")
-        ratios = (bases.alpha**phi, bases.beta**phi, made.variant.resolution / base.resolution)
+        deeper = deepening(question.family, base, made.variant)
+        ratios = (deeper, bases.beta**phi, made.variant.resolution / base.resolution)
         top1 = question.law.estimate(base, *ratios).top1
         latency_s = question.model.predict(costs_without_graph(question.family.costs(made.variant))).latency_s
     except UsageError as error:

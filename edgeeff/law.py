@@ -6,6 +6,8 @@ The error falls by parts, one for each dimension, and each part is spent as its 
 
 where cost_i is by how much dimension i alone makes the network dearer: depth, width^2, resolution^2. So one dimension
 alone saturates and all three together do not, which is what Tan & Le 2019 (arXiv 1905.11946) found: their Table 7.
+Depth is that of the network as built, by its layers: repeats round up in each stage, so that B1's coefficient of 1.1
+makes 23 layers of 16, and the coefficients themselves would fit the published points half as well.
 The three shares and the power are fitted by least squares. What comes out is an estimate, and is labelled so; how good
 it is says `cv_error`: each point was predicted by the law that was fitted to the others.
 """
@@ -20,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff import registry
+from edgeeff.costs import Costs
 from edgeeff.errors import UsageError
-from edgeeff.solve import Bases
+from edgeeff.protocols import ModelFamily
+from edgeeff.solve import Bases, Scaled, scaled
 from edgeeff.values import Accuracy, Variant
 
 LEAST_POINTS = 8
@@ -51,7 +55,7 @@ SINGLE = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A published scaling: coefficients as multiples of the base's, its top-1 and the base's as fractions."""
+    """A published scaling: layers, width and resolution as multiples of the base's; top-1 of both as fractions."""
 
     name: str
     family: str
@@ -116,16 +120,34 @@ def points() -> tuple[Point, ...]:
             base = family.variants.get(variant.architecture)
             if base is None or variant is base or base.published is None or variant.published is None:
                 continue
-            ratios = (variant.depth / base.depth, variant.width / base.width, variant.resolution / base.resolution)
+            ratios = (
+                deepening(family, base, variant),
+                variant.width / base.width,
+                variant.resolution / base.resolution,
+            )
             if min(ratios) >= 1:
                 accuracies = (variant.published.top1, base.published.top1)
                 found.append(Point(variant.name, family.name, *ratios, *accuracies, variant.published.source))
     for name, architecture, depth, width, resolution, top1 in SINGLE:
-        published = registry.families()[name].variants[architecture].published
-        base_top1 = 0.760 if architecture == "resnet50" else published.top1 if published else math.nan
+        family = registry.families()[name]
+        base = family.variants[architecture]
+        base_top1 = 0.760 if architecture == "resnet50" else base.published.top1 if base.published else math.nan
         label = f"{architecture} d={depth:g} w={width:g} r={resolution:g}"
-        found.append(Point(label, name, depth, width, resolution, top1 / 100, base_top1, TABLE_7))
+        deeper = family.scaled(base, width=base.width, depth=base.depth * depth, resolution=base.resolution)
+        layers = deepening(family, base, deeper)
+        found.append(Point(label, name, layers, width, resolution, top1 / 100, base_top1, TABLE_7))
     return tuple(found)
+
+
+def layers(costs: Costs) -> int:
+    """How many blocks a network has in all its stages: what its depth scales."""
+    places = (op.name.split(".")[:3] for op in costs.ops)
+    return len({(place[1], place[2]) for place in places if len(place) == 3 and place[0] == "blocks"})
+
+
+def deepening(family: ModelFamily, base: Variant, made: Variant) -> float:
+    """The layers of a scaling as a multiple of the base's, as built: repeats round up in each stage."""
+    return layers(family.costs(made)) / layers(family.costs(base))
 
 
 def law_for(family: str) -> Law:
@@ -171,10 +193,14 @@ class Candidate:
 
     Args:
         estimate: top-1 as a fraction at phi = 1 by the law, after the triple was brought to exactly the target cost.
+        scaled: the network at phi = 1.
+        layers: that it has.
     """
 
     bases: Bases
     estimate: float
+    scaled: Scaled
+    layers: int
 
 
 def grid(growth: float = 2.0, tolerance: float = 0.1, step: float = 0.05) -> Iterator[Bases]:
@@ -203,11 +229,26 @@ def grid(growth: float = 2.0, tolerance: float = 0.1, step: float = 0.05) -> Ite
         )
 
 
-def search(law: Law, base_top1: float, triples: Iterator[Bases], growth: float = 2.0) -> list[Candidate]:
-    """The triples, best first. Within the tolerance the dearer would win, so all are brought to the same cost."""
+def search(
+    law: Law, base: Variant, family: ModelFamily, triples: Iterator[Bases], growth: float = 2.0
+) -> list[Candidate]:
+    """The triples, best first; of those that tie, the one whose cost is nearest to the growth.
+
+    Each is judged by the network that it makes at phi = 1: by its layers, and by its resolution in whole steps. Within
+    the tolerance the dearer would win, so all are brought to the same cost: by a power, as another phi would.
+
+    Raises:
+        UsageError: the base has no published accuracy, or a triple makes a network that cannot be built.
+    """
+    if base.published is None:
+        raise UsageError(f"{base.name} has no published accuracy to start from", "start from a published network")
     found = []
+    before = layers(family.costs(base))
     for bases in triples:
-        power = math.log(growth) / math.log(bases.growth)
-        alpha, beta, gamma = (base**power for base in (bases.alpha, bases.beta, bases.gamma))
-        found.append(Candidate(bases, law.top1(base_top1, alpha, beta, gamma)))
-    return sorted(found, key=lambda candidate: -candidate.estimate)
+        made = scaled(base, family, 1.0, bases, "fp32")
+        now = layers(family.costs(made.variant))
+        ratios = (now / before, bases.beta, made.variant.resolution / base.resolution)
+        power = math.log(growth) / math.log(ratios[0] * ratios[1] ** 2 * ratios[2] ** 2)
+        depth, width, resolution = (ratio**power for ratio in ratios)
+        found.append(Candidate(bases, law.top1(base.published.top1, depth, width, resolution), made, now))
+    return sorted(found, key=lambda candidate: (-round(candidate.estimate, 6), abs(candidate.bases.growth - growth)))

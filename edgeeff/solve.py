@@ -9,7 +9,6 @@ from above, from the first step that a bound which never falls lets through.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from edgeeff.costs import activation_bytes
@@ -24,8 +23,6 @@ MOST_STEPS = 100_000
 MOST_NAMED_PHI = 1000.0
 """Beyond it, the size of a network is no number that anybody reads."""
 STEP = 0.01
-LATENCY_STEP = 0.1
-"""Finer steps change latency by less than a measurement can tell: 0.1 is 7 % more multiply-adds."""
 
 
 def amount(number: float) -> str:
@@ -173,7 +170,7 @@ def largest(ladder: Ladder, limits: Limits) -> Solution:
     Raises:
         UsageError: none does, with by how much the smallest misses; or costs do not grow with phi.
     """
-    _require_growth(ladder.bases)
+    require_growth(ladder.bases)
     low, high = ladder.lowest, ladder.highest + 1
     if not ladder.may_fit(low, limits):
         raise _unmet(ladder, limits)
@@ -189,7 +186,8 @@ def largest(ladder: Ladder, limits: Limits) -> Solution:
     raise _unmet(ladder, limits)
 
 
-def _require_growth(bases: Bases) -> None:
+def require_growth(bases: Bases) -> None:
+    """Refuses bases with which costs do not grow with phi."""
     values = (bases.alpha, bases.beta, bases.gamma)
     if min(values) < 1 or max(values) == 1:
         raise UsageError(
@@ -211,65 +209,3 @@ def _unmet(ladder: Ladder, limits: Limits) -> UsageError:
         f"{' and '.join(smallest.excess(limits))}, {times:.3g} times as much",
         "a larger target, a smaller --variant, or a smaller --precision",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """A network and how long one image took: the median, and its interval where there is one."""
-
-    scaled: Scaled
-    latency_s: float
-    low_s: float | None = None
-    high_s: float | None = None
-
-
-Timer = Callable[[Scaled], Timed]
-"""Measures a network, or predicts it: the seam for a latency model."""
-
-
-def largest_in_time(ladder: Ladder, target_s: float, limits: Limits, time: Timer, most: int = 8) -> list[Timed]:
-    """Brackets the largest phi whose latency is within the target, with few measurements.
-
-    Each is chosen where a power law through the two nearest ones meets the target, and between what fits and what
-    does not. What fits by median counts as fitting; the interval says how sure that is.
-
-    Returns:
-        All that was timed, in order. The answer is `best_in_time` of it.
-
-    Raises:
-        UsageError: as `largest`.
-    """
-    _require_growth(ladder.bases)
-    top = round(largest(ladder, limits).best.phi / ladder.step)
-    done: dict[int, Timed] = {}
-    index = min(0, top)
-    while len(done) < most:
-        made = ladder.at(index)
-        if isinstance(made, UsageError):
-            raise made
-        done[index] = time(made)
-        fits = [i for i, timed in done.items() if timed.latency_s <= target_s]
-        misses = [i for i, timed in done.items() if timed.latency_s > target_s]
-        low, high = max(fits, default=ladder.lowest - 1), min(misses, default=top + 1)
-        if high - low <= 1 or low >= top:
-            break
-        index = min(max(_guess(ladder, done, target_s), low + 1), high - 1)
-    return list(done.values())
-
-
-def _guess(ladder: Ladder, done: dict[int, Timed], target_s: float) -> int:
-    """The step at which latency would meet the target if it grew as a power of multiply-adds."""
-    nearest = sorted(done, key=lambda i: abs(math.log(done[i].latency_s / target_s)))[:2]
-    first = done[nearest[0]]
-    power = 1.0
-    if len(nearest) == 2:
-        other = done[nearest[1]]
-        ratio = math.log(other.scaled.macs / first.scaled.macs)
-        power = math.log(other.latency_s / first.latency_s) / ratio if ratio else 1.0
-    steps = math.log(target_s / first.latency_s) / min(max(power, 0.3), 2.0) / math.log(ladder.bases.growth)
-    return nearest[0] + math.floor(steps / ladder.step)
-
-
-def best_in_time(timed: list[Timed], target_s: float) -> Timed | None:
-    """The largest that fits; None where none does."""
-    return max((t for t in timed if t.latency_s <= target_s), key=lambda t: t.scaled.phi, default=None)

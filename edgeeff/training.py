@@ -114,6 +114,38 @@ def _require_classes(root: Path, images: dict[str, list[Path]]) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A folder's images as tensors of (count, 3, resolution, resolution), for trainings that share them."""
+
+    resolution: int
+    normalisation: Normalisation
+    trained: torch.Tensor
+    held_out: torch.Tensor
+
+
+def load(folder: ImageFolder, resolution: int, normalisation: Normalisation) -> Loaded:
+    """Reads the images, once for many trainings.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    torch = _torch()
+    trained, held_out = (
+        torch.from_numpy(images_of(part, resolution, normalisation)).contiguous(memory_format=torch.channels_last)
+        for part in (folder.trained, folder.held_out)
+    )
+    return Loaded(resolution, normalisation, trained, held_out)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("torch", "torch", "training") from error
+    return torch
+
+
 def images_of(examples: Examples, resolution: int, normalisation: Normalisation) -> NDArray[np.float32]:
     """The images of (count, 3, resolution, resolution)."""
     return np.stack([preprocess(path, resolution, normalisation) for path in examples.paths])
@@ -139,30 +171,24 @@ def train(
     folder: ImageFolder,
     recipe: Recipe,
     progress: Callable[[int, float], None] = lambda epoch, loss: None,
+    loaded: Loaded | None = None,
 ) -> tuple[torch.nn.Module, float]:
     """The trained network, in eval mode, and its top-1 on the held-out images.
 
     Args:
         progress: told each epoch and its mean loss.
+        loaded: the folder's images at the variant's resolution; None reads them.
 
     Raises:
         MissingExtraError: torch is not installed.
         UsageError: the training diverged.
     """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("torch", "torch", "training") from error
+    torch = _torch()
     torch.set_num_threads(recipe.threads)
     module = network(variant, family, len(folder.classes))
-    trained, held_out = (
-        torch.from_numpy(images_of(part, variant.resolution, variant.normalisation)).contiguous(
-            memory_format=torch.channels_last
-        )
-        for part in (folder.trained, folder.held_out)
-    )
-    _fit(module, trained, torch.tensor(folder.trained.labels), recipe, progress)
-    return module, top1(module, held_out, folder.held_out.labels, recipe.batch)
+    images = loaded or load(folder, variant.resolution, variant.normalisation)
+    _fit(module, images.trained, torch.tensor(folder.trained.labels), recipe, progress)
+    return module, top1(module, images.held_out, folder.held_out.labels, recipe.batch)
 
 
 def network(variant: Variant, family: ModelFamily, classes: int) -> Any:

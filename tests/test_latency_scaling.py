@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from edgeeff import registry
 from edgeeff.cli.predict import shapes
+from edgeeff.cli.scale import scale
 from edgeeff.errors import UsageError
-from edgeeff.latency_model import LatencyModel, Sample, costs, costs_without_graph
+from edgeeff.latency_model import LatencyModel, Sample, Setting, Stored, costs, costs_without_graph, save
 from edgeeff.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
-from edgeeff.law import law_for
+from edgeeff.law import deepening, law_for
 from edgeeff.objective import SOFT
 from edgeeff.probes import scaled
 from edgeeff.report.search_table import PAPER
 from edgeeff.solve import Bases
+from edgeeff.targets import resolve
 
 FAMILY = registry.families()["efficientnet"]
 B0 = FAMILY.variants["b0"]
@@ -77,6 +82,58 @@ def test_a_target_below_the_base_says_by_how_much() -> None:
 def test_a_base_without_published_accuracy_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be estimated"):
         fit_in_time(replace(question(0.03), base=replace(B0, published=None)), [PAPER])
+
+
+def test_depth_is_that_of_the_network_as_built() -> None:
+    # Every alpha that gives B0 the same 23 layers is the same scaling, and the same estimate.
+    found = fit_in_time(question(0.03), [Bases(1.1, 1.0, 1.0), Bases(1.2, 1.0, 1.0)])
+    b1 = [f for f in found if deepening(FAMILY, B0, f.scaled.variant) == 23 / 16]
+    law = law_for("efficientnet")
+    assert all(f.top1 == law.top1(0.763, 23 / 16, 1, 1) for f in b1)
+    assert deepening(FAMILY, B0, FAMILY.variants["b1"]) == 23 / 16
+
+
+def test_a_model_that_is_not_there_names_the_command_that_fits_it(tmp_path: Path) -> None:
+    asked = ["search", "--target-ms", "20", "--format", "onnx", "--threads", "2", "--models", str(tmp_path)]
+    error = CliRunner().invoke(scale, asked).exception
+    assert isinstance(error, UsageError)
+    assert "no latency model of host for fp32 onnx on onnxruntime, cpu, 2 threads" in error.message
+    command = f"edgeeff predict --fit --device host --format onnx --precision fp32 --threads 2 --models {tmp_path}"
+    assert command in (error.hint or "")
+
+
+def kept(folder: Path, setting: Setting) -> None:
+    """A model of this machine, as edgeeff predict --fit would keep it."""
+    (target,) = resolve("host")
+    with registry.transport(target.connected.transport).open(target) as device:
+        save(Stored(device.info(), setting, None, model(), 0.0), folder)
+
+
+@pytest.mark.parametrize(("form", "runtime", "threads"), [("tflite", "litert", 1), ("onnx", "onnxruntime", 2)])
+def test_each_format_and_number_of_threads_has_its_own_model(
+    tmp_path: Path, form: str, runtime: str, threads: int
+) -> None:
+    kept(tmp_path, Setting(form, "fp32", runtime, threads))
+    asked = ["--target-ms", "30", "--format", form, "--threads", str(threads), "--models", str(tmp_path), "--json"]
+    found = json.loads(CliRunner().invoke(scale, ["search", *asked], catch_exceptions=False).stdout)
+    assert found["provenance"] == "estimate"
+    assert all(network["latency_s"] <= 0.03 for network in found["networks"])
+    alone = json.loads(CliRunner().invoke(scale, [*asked, "--predicted", "--no-verify"], catch_exceptions=False).stdout)
+    assert alone["latency_provenance"] == "estimate"
+    assert 0 < alone["latency_ms"] <= 30
+    assert alone["phi"] > 0
+    assert {one["provenance"] for one in alone["timed"]} == {"estimate"}
+
+
+def test_what_a_model_found_is_measured(tmp_path: Path) -> None:
+    """The model says that b0's smallest scalings take milliseconds; the machine is asked too, and labels tell."""
+    kept(tmp_path, Setting("tflite", "fp32", "litert", 1))
+    asked = ["--target-ms", "10000", "--predicted", "--models", str(tmp_path), "--out", str(tmp_path), "--json"]
+    asked += ["--target-macs", "400M", "--seconds", "0.5"]
+    found = json.loads(CliRunner().invoke(scale, asked, catch_exceptions=False).stdout)
+    assert [one["provenance"] for one in found["timed"]] == ["estimate", "measured"]
+    assert found["latency_provenance"] == "measured"
+    assert found["phi"] == 0
 
 
 def test_directions_double_flops() -> None:

@@ -43,8 +43,11 @@ def test_the_fit_finds_the_law_behind_points() -> None:
 def test_the_law_of_the_published_points_predicts_those_that_it_has_not_seen() -> None:
     law = law_for("efficientnet")
     assert len(law.points) == 10  # B1 to B7, and d = 4, w = 2, r = 2
-    assert law.cv_error < 0.007
-    assert law.cv_worst < 0.014
+    assert law.cv_error < 0.0032
+    assert law.cv_worst < 0.0055
+    # By the coefficients, which rounding up does not respect, the points would fit half as well.
+    nominal = fit([replace(p, depth=B.variants[p.name].depth if p.name in B.variants else p.depth) for p in law.points])
+    assert nominal.cv_error > 1.8 * law.cv_error
     # One dimension alone saturates: four times the depth gains less than compound scaling of the same cost.
     assert law.top1(0.763, 4, 1, 1) < law.top1(0.763, 1.4, 1.2, 1.3)
     assert law_for("mobilenetv2").points == points()
@@ -54,7 +57,7 @@ def test_the_law_is_an_estimate_and_does_not_extrapolate() -> None:
     law = law_for("efficientnet")
     made = law.estimate(B0, 1.2, 1.1, 1.15)
     assert made.provenance == "estimate"
-    assert "law fitted to 10 published points, +-0.59 points cross-validated, from b0" in made.source
+    assert "law fitted to 10 published points, +-0.31 points cross-validated, from b0" in made.source
     assert 0.78 < made.top1 < 0.81
     with pytest.raises(UsageError, match="depth x 9 is beyond what the law was fitted to"):
         law.estimate(B0, 9, 1, 1)
@@ -64,14 +67,18 @@ def test_the_law_is_an_estimate_and_does_not_extrapolate() -> None:
 
 def test_the_published_points_lead_to_the_papers_neighbourhood() -> None:
     law = law_for("efficientnet")
-    found = search(law, 0.763, grid())
+    found = search(law, B0, B, grid())
     best = found[0]
-    assert abs(best.bases.alpha - 1.2) <= 0.1 + 1e-9
+    (paper,) = [c for c in found if c.bases == PAPER]
+    assert (best.layers, paper.layers) == (23, 23)  # every alpha from 1.05 to 1.25 makes the same depth
     assert abs(best.bases.beta - 1.1) <= 0.05 + 1e-9
     assert abs(best.bases.gamma - 1.15) <= 0.05 + 1e-9
-    (paper,) = [c for c in found if c.bases == PAPER]
-    assert found.index(paper) < 5
-    assert best.estimate - paper.estimate < 0.0005
+    assert found.index(paper) < 10
+    assert best.estimate - paper.estimate < 0.0002
+    # Triples that make the paper's own network tie with it.
+    same = [c for c in found if c.scaled.macs == paper.scaled.macs and c.bases.beta == 1.1]
+    assert {c.bases.alpha for c in same} == {1.2, 1.25}
+    assert len({round(c.estimate, 9) for c in same}) == 1
     # The top is flat: most of the grid is within the law's own error.
     assert sum(best.estimate - c.estimate <= law.cv_error for c in found) > len(found) / 2
     # Its corners are not: all in one dimension is clearly worse.
@@ -104,11 +111,11 @@ def test_the_command_shows_the_papers_triple_and_how_flat_the_top_is() -> None:
     text = cli_search("--top", "1").stdout
     assert "the paper's" in text
     assert "Estimates, not measurements" in text
-    assert "The top is flat: 16 of 111 triples" in text
+    assert "The top is flat: 35 of 111 triples" in text
     document = json.loads(cli_search("--json").stdout)
     assert document["provenance"] == "estimate"
     assert len(document["triples"]) == 111
-    assert document["law"]["cv_error"] == pytest.approx(0.0059, abs=1e-4)
+    assert document["law"]["cv_error"] == pytest.approx(0.0031, abs=1e-4)
     assert "b3 is itself a scaling of b0" in str(cli_search("--variant", "b3").exception)
 
 

@@ -24,7 +24,7 @@ from edgeeff.objective import SOFT
 from edgeeff.search import loop, study
 from edgeeff.search.loop import Cost, Outcome, Work
 from edgeeff.search.networks import Description, family_of, read, short, write
-from edgeeff.search.space import Chooser, Skeleton, propose, size
+from edgeeff.search.space import CORNERS, Chooser, Skeleton, propose, size
 
 TERMS: dict[str, Any] = {"target_ms": 1.0, "epochs": 1}
 
@@ -99,15 +99,51 @@ def opened(folder: Path, name: str = "s", sampler: str = "tpe", seed: int = 0, *
     return study.open_study(name, f"sqlite:///{folder / 's.sqlite'}", TERMS | terms, sampler=sampler, seed=seed)
 
 
-def searched(folder: Path, sampler: str, seed: int, trials: int = 40) -> float:
-    made = opened(folder, f"{sampler}{seed}", sampler, seed)
+def searched(sampler: str, seed: int, trials: int = 40) -> float:
+    made = study.open_study(f"{sampler}{seed}", "sqlite:///:memory:", TERMS, sampler=sampler, seed=seed)
     return max(outcome.reward or 0.0 for outcome in loop.run(made, surrogate(), trials))
 
 
-def test_the_controller_beats_chance_with_the_same_budget(tmp_path: Path) -> None:
-    pairs = [(searched(tmp_path, "tpe", seed), searched(tmp_path, "random", seed)) for seed in range(3)]
+def test_the_controller_beats_chance_with_the_same_budget() -> None:
+    pairs = [(searched("tpe", seed), searched("random", seed)) for seed in range(6)]
     assert sum(tpe for tpe, _ in pairs) > sum(chance for _, chance in pairs)
-    assert sum(tpe > chance for tpe, chance in pairs) >= 2
+    assert sum(tpe > chance for tpe, chance in pairs) >= 5
+
+
+def test_a_part_of_the_space_is_for_small_images() -> None:
+    part = Skeleton().part(4, 0.5)
+    assert part.blocks == ((1, 16, 1), (2, 24, 1), (2, 32, 2), (2, 64, 2))
+    assert part.head == 256
+    part.require(16)
+    with pytest.raises(UsageError, match="4 blocks halve an image 4 times, which takes 16 px"):
+        part.require(15)
+    with pytest.raises(UsageError, match="7 blocks halve an image 5 times, which takes 32 px"):
+        Skeleton().require(16)
+    for blocks, depth in ((0, 1.0), (8, 1.0), (7, 0.0), (7, float("nan"))):
+        with pytest.raises(UsageError, match="is not"):
+            Skeleton().part(blocks, depth)
+
+
+def test_no_network_of_the_space_lies_outside_of_its_corners() -> None:
+    """A latency model that was fitted to the corners need not extrapolate in the size of a network."""
+
+    def macs(chooser: Chooser) -> int:
+        variant, family = family_of(proposed(chooser))
+        return family.costs(variant, classes=10).macs
+
+    ends = [macs(corner) for corner in CORNERS]
+    assert all(min(ends) <= macs(Dice(seed)) <= max(ends) for seed in range(40))
+
+
+def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
+    def never(network: Description) -> Cost:
+        raise UsageError("the latency model has seen no sigmoid")
+
+    seen = []
+    with pytest.raises(MeasurementError, match="10 networks in a row failed, the last one for: the latency model has"):
+        for outcome in loop.run(opened(tmp_path), replace(surrogate(), latency=never), 2):
+            seen.append(outcome)
+    assert [outcome.error for outcome in seen] == ["the latency model has seen no sigmoid"] * 10
 
 
 def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -247,7 +283,8 @@ def _some(images: Any, labels: Any) -> Iterator[tuple[Any, int]]:
 def test_a_search_from_images_to_a_converted_winner(digits: Path, tmp_path: Path) -> None:
     def run(trials: int) -> dict[str, Any]:
         arguments = ["--train", str(digits), "--target-ms", "1", "--trials", str(trials), "--epochs", "1"]
-        arguments += ["--resolution", "32", "--width", "0.25", "--seconds", "1", "--out", str(tmp_path), "--json"]
+        arguments += ["--resolution", "16", "--width", "0.25", "--blocks", "4", "--depth", "0.5"]
+        arguments += ["--seconds", "1", "--out", str(tmp_path), "--json"]
         found = CliRunner().invoke(search, arguments, catch_exceptions=False)
         return json.loads(found.stdout)  # type: ignore[no-any-return]
 
@@ -273,6 +310,13 @@ def test_impossible_options_are_one_sentence(digits: Path, tmp_path: Path) -> No
     (tmp_path / "one").mkdir()
     with pytest.raises(UsageError, match="holds no images"):
         CliRunner().invoke(search, ["--train", str(tmp_path), "--target-ms", "1"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="which takes 32 px"):
+        arguments = ["--train", str(digits), "--target-ms", "1", "--resolution", "16"]
+        CliRunner().invoke(search, arguments, catch_exceptions=False)
+    with pytest.raises(UsageError, match="has one class only"):
+        (tmp_path / "one" / "cat").mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / "one" / "cat" / "0.png")
+        CliRunner().invoke(search, ["--train", str(tmp_path / "one"), "--target-ms", "1"], catch_exceptions=False)
     with pytest.raises(UsageError, match="no name for a file"):
         arguments = ["--train", str(digits), "--target-ms", "1", "--study", "../x"]
         CliRunner().invoke(search, arguments, catch_exceptions=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from edgeeff import registry
 from edgeeff.cli import cli
 from edgeeff.errors import UsageError
 from edgeeff.report.scale_table import implied_phi, stages
-from edgeeff.solve import Bases, Ladder, Limits, Scaled, Timed, best_in_time, largest, largest_in_time, scaled
+from edgeeff.solve import Bases, Ladder, Limits, Scaled, largest, scaled
+from edgeeff.solve_in_time import Timed, best_in_time, estimated_then_measured, largest_in_time
 
 FAMILIES = registry.families()
 B = FAMILIES["efficientnet"]
@@ -143,6 +145,27 @@ def test_other_limits_bound_the_search_in_time() -> None:
     best = best_in_time(timed, 1.0)
     assert best is not None
     assert best.scaled.phi == largest(steps, limits).best.phi
+
+
+def test_estimates_lead_and_a_measurement_corrects_them() -> None:
+    steps = ladder("efficientnet", "b0", step=0.1)
+    device, model = power_law(0.024, 1.0), power_law(0.02, 1.0)  # the estimates are a fifth too low
+    estimate = lambda made: replace(model(made), provenance="estimate")  # noqa: E731
+    timed = estimated_then_measured(steps, 0.05, Limits(), estimate, device)
+    best = best_in_time(timed, 0.05)
+    assert best is not None
+    assert best.provenance == "measured"
+    assert best.scaled.phi == best_in_time(largest_in_time(steps, 0.05, Limits(), device), 0.05).scaled.phi  # type: ignore[union-attr]
+    measured = [t for t in timed if not t.is_estimate]
+    assert [t.latency_s <= 0.05 for t in measured] == [False, True]
+
+
+def test_estimates_alone_answer_where_nothing_is_measured() -> None:
+    steps = ladder("efficientnet", "b0", step=0.1)
+    found = [replace(power_law(0.02, 1.0)(steps.at(i)), provenance="estimate") for i in (0, 5)]
+    best = best_in_time(found, 0.03)
+    assert best is not None
+    assert (best.scaled.phi, best.is_estimate) == (0.0, True)
 
 
 def test_nothing_in_time_is_none() -> None:

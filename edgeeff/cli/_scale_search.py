@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeeff.cli._scale_time import stored_model
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeeff.grid_study import Proxy, Trained
+    from edgeeff.latency_model import Stored
     from edgeeff.law import Candidate, Law
     from edgeeff.protocols import ModelFamily
     from edgeeff.solve import Bases
@@ -44,7 +46,9 @@ GROWTH = 2.0
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True, help="For --train.")
 @click.option("--learning-rate", type=float, default=0.05, show_default=True, help="For --train.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For --train.")
-@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --train.")
+@click.option(
+    "--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --train, or the runtime's."
+)
 @click.option("--proxy-width", type=float, default=0.5, show_default=True, help="For --train: of the base's channels.")
 @click.option("--proxy-depth", type=float, default=1.0, show_default=True, help="For --train: of the base's repeats.")
 @click.option("--proxy-resolution", type=int, default=64, show_default=True, help="For --train: pixels at phi = 0.")
@@ -58,6 +62,8 @@ GROWTH = 2.0
 @click.option("--target-ms", type=float, help="Latency in place of FLOPs: the most accurate within so many ms.")
 @click.option("--w", default="soft", show_default=True, help="Of the objective, for --target-ms.")
 @click.option("--device", "device_name", default="host", show_default=True, help="For --target-ms.")
+@click.option("--serial", help="For --target-ms: the address of the device, where several fit.")
+@click.option("--format", "form", default="tflite", show_default=True, help="For --target-ms: tflite or onnx.")
 @click.option("--precision", default="fp32", show_default=True, help="For --target-ms: fp32 or int8.")
 @click.option(
     "--models",
@@ -86,6 +92,8 @@ def search(
     target_ms: float | None,
     w: str,
     device_name: str,
+    serial: str | None,
+    form: str,
     precision: str,
     models: Path,
     as_json: bool,
@@ -110,9 +118,12 @@ def search(
     if target_ms is not None:
         if train is not None:
             raise UsageError("--target-ms goes by estimates and --train measures: take one of them")
-        _in_time(base, family, law, (target_ms, w, device_name, precision, models), top, as_json)
+        if not 0 < target_ms < math.inf:
+            raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
+        stored = stored_model(device_name, serial, form, precision, threads, models)
+        _in_time(base, family, law, stored, (target_ms, w), top, as_json)
         return
-    found = ranked(law, base.published.top1, grid(GROWTH, tolerance, grid_step), GROWTH)
+    found = ranked(law, base, family, grid(GROWTH, tolerance, grid_step), GROWTH)
     if train is None:
         _show_estimates(base, family, law, found, top, as_json)
         return
@@ -157,27 +168,18 @@ def _in_time(
     base: Variant,
     family: ModelFamily,
     law: Law,
-    asked: tuple[float, str, str, str, Path],
+    stored: Stored,
+    asked: tuple[float, str],
     top: int,
     as_json: bool,
 ) -> None:
     """Depth, width and resolution for a device: the best within T beside the paper's own direction."""
-    from edgeeff import latency_model, registry
-    from edgeeff.cases import usual_runner
     from edgeeff.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
     from edgeeff.objective import parse_exponents
     from edgeeff.report.latency_scaling_table import in_time_json, in_time_text
     from edgeeff.report.search_table import PAPER
-    from edgeeff.targets import resolve
 
-    target_ms, w, device_name, precision, models = asked
-    if not 0 < target_ms < math.inf:
-        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
-    (target,) = resolve(device_name)
-    with registry.transport(target.connected.transport).open(target) as device:
-        runtime = usual_runner("tflite", device.profile).name
-        setting = latency_model.Setting("tflite", precision, runtime, 1)
-        stored = latency_model.load(models, device.info(), setting)
+    target_ms, w = asked
     question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(w))
     found = fit_in_time(question, [*directions(), PAPER])
     if not found:

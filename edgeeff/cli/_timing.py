@@ -18,7 +18,8 @@ from edgeeff.errors import MeasurementError
 if TYPE_CHECKING:
     from edgeeff.convert import Network
     from edgeeff.protocols import Device, ModelFamily
-    from edgeeff.solve import Scaled, Timed
+    from edgeeff.solve import Scaled
+    from edgeeff.solve_in_time import Timed
     from edgeeff.store import Writer
     from edgeeff.values import Measurement
 
@@ -67,7 +68,7 @@ def _time(
     from edgeeff import stats
     from edgeeff.cases import Wanted, build_cases
     from edgeeff.harness import Policy, run_session
-    from edgeeff.solve import Timed
+    from edgeeff.solve_in_time import Timed
 
     path = _write(made, family, options, folder)
     runtimes = [options.runtime] if options.runtime else []

@@ -123,11 +123,20 @@ def _fit(
     device: Device, settings: Sequence[Setting], bases: Sequence[str], seconds: float, models: Path
 ) -> list[Stored]:
     """Writes and times the probes, fits a model for each setting, and keeps it."""
-    from edgeeff import latency_model, probes
+    from edgeeff import probes
     from edgeeff.cli.convert import find_variant
 
     found = [find_variant(name) for name in dict.fromkeys(bases or probes.BASES)]
     networks = [(variant, family) for base, family in found for variant in probes.scaled(base, family)]
+    return fit_networks(device, settings, networks, seconds, models)
+
+
+def fit_networks(
+    device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
+) -> list[Stored]:
+    """Writes and times networks, fits a model for each setting to them, and keeps it."""
+    from edgeeff import latency_model
+
     written, measured = _timed(device, settings, networks, seconds, models)
     stored = []
     for setting in settings:

@@ -15,7 +15,7 @@ from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.cli._timing import TimingOptions
+    from edgeeff.cli._scale_time import InTime
     from edgeeff.protocols import ModelFamily
     from edgeeff.solve import Bases, Limits, Scaled
     from edgeeff.values import Variant
@@ -92,6 +92,15 @@ class _Start:
     show_default=True,
     help="For --target-ms: where the raw samples go.",
 )
+@click.option("--predicted", is_flag=True, help="For --target-ms: find phi by a latency model, then measure it.")
+@click.option("--verify/--no-verify", default=True, show_default=True, help="For --predicted: measure what it found.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    default=Path("latency-models"),
+    show_default=True,
+    help="For --predicted: where edgeeff predict --fit keeps models.",
+)
 @json_option
 @click.pass_context
 def scale(
@@ -115,28 +124,36 @@ def scale(
     seconds: float,
     most: int,
     out: Path,
+    predicted: bool,
+    verify: bool,
+    models: Path,
     as_json: bool,
 ) -> None:
     """Scale a network by one phi, or find the largest phi whose network fits the targets.
 
     Targets can be combined: the answer fits all of them. Without --phi and without a target, the published members are
     shown beside the exact powers. Nothing is built: counts are exact, and no weights are allocated; but for
-    --target-ms, which writes and times a handful of networks with random weights.
+    --target-ms, which writes and times a handful of networks with random weights, or with --predicted one or two.
     """
     if context.invoked_subcommand is not None:
         return
+    from edgeeff.cli._scale_time import InTime
     from edgeeff.cli._timing import TimingOptions
-    from edgeeff.solve import LATENCY_STEP, STEP, Bases, Limits
+    from edgeeff.solve import STEP, Bases, Limits
+    from edgeeff.solve_in_time import LATENCY_STEP
 
     start = _Start(*find_variant(variant), Bases(alpha, beta, gamma), precision)
     limits = Limits(target_macs, target_memory, precision)
     if target_ms is not None:
+        if not (predicted or verify):
+            raise UsageError("--no-verify goes with --predicted: without it everything is measured")
         if phi is not None:
             raise UsageError("--phi says what --target-ms looks for: leave out one of them")
         if not 0 < target_ms < float("inf"):
             raise UsageError(f"--target-ms {target_ms:g} is not a time")
         timed = TimingOptions(device, serial, runtime, format_name, precision, threads, accelerator, seconds, out)
-        _solve_in_time(start, limits, target_ms / 1e3, timed, step or LATENCY_STEP, most, as_json)
+        asked = InTime(timed, most, models if predicted else None, verify)
+        _solve_in_time(start, limits, target_ms / 1e3, asked, step or LATENCY_STEP, as_json)
     elif phi is None and limits.macs is None and limits.memory_bytes is None:
         _show_published(start, as_json)
     elif phi is not None:
@@ -167,37 +184,35 @@ def _solve(start: _Start, limits: Limits, step: float, as_json: bool) -> None:
     _show(start, found.best, note, as_json, extra)
 
 
-def _solve_in_time(
-    start: _Start,
-    limits: Limits,
-    target_s: float,
-    options: TimingOptions,
-    step: float,
-    most: int,
-    as_json: bool,
-) -> None:
-    from edgeeff.cli._timing import timing
+def _solve_in_time(start: _Start, limits: Limits, target_s: float, asked: InTime, step: float, as_json: bool) -> None:
+    from edgeeff.cli._scale_time import solve_in_time
     from edgeeff.report.scale_table import timed_json, timed_text
-    from edgeeff.solve import Ladder, best_in_time, largest_in_time
+    from edgeeff.solve import Ladder
+    from edgeeff.solve_in_time import best_in_time
 
     ladder = Ladder(start.base, start.family, start.bases, start.precision, step)
-    with timing(options, start.family) as time:
-        timed = largest_in_time(ladder, target_s, limits, time, most)
+    timed = solve_in_time(ladder, limits, target_s, asked)
     best = best_in_time(timed, target_s)
     if best is None:
         least = min(timed, key=lambda t: t.latency_s)
         raise UsageError(
-            f"no scaling of {start.base.name} that was timed on {options.device} meets {target_s * 1e3:g} ms: "
-            f"{least.scaled.variant.name} takes {least.latency_s * 1e3:.3g} ms, {least.latency_s / target_s:.3g} times "
-            "as long",
+            f"no scaling of {start.base.name} that was {'estimated' if least.is_estimate else 'timed'} for "
+            f"{asked.timing.device} meets {target_s * 1e3:g} ms: {least.scaled.variant.name} takes "
+            f"{least.latency_s * 1e3:.3g} ms, {least.latency_s / target_s:.3g} times as long",
             "a larger target, a smaller --variant, or --precision int8",
         )
     if not as_json:
         click.echo(timed_text(timed, target_s))
-    bounds = [t.scaled.phi for t in timed if t.scaled.phi > best.scaled.phi]
-    note = f"The largest phi that met {target_s * 1e3:g} ms on {options.device}, measured with random weights; "
+    how = "by estimate" if best.is_estimate else "measured with random weights"
+    bounds = [t.scaled.phi for t in timed if t.scaled.phi > best.scaled.phi and t.latency_s > target_s]
+    note = f"The largest phi that met {target_s * 1e3:g} ms on {asked.timing.device}, {how}; "
     note += f"phi {min(bounds):g} did not." if bounds else "none above it was timed."
-    extra = {"latency_ms": best.latency_s * 1e3, "device": options.device, "timed": timed_json(timed)}
+    extra = {
+        "latency_ms": best.latency_s * 1e3,
+        "latency_provenance": best.provenance,
+        "device": asked.timing.device,
+        "timed": timed_json(timed),
+    }
     _show(start, best.scaled, note, as_json, extra)
 
 

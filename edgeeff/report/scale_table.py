@@ -9,7 +9,8 @@ from typing import Any
 
 from edgeeff.costs import Costs
 from edgeeff.report._table import Column, Table, text
-from edgeeff.solve import Bases, Scaled, Timed
+from edgeeff.solve import Bases, Scaled
+from edgeeff.solve_in_time import Timed
 from edgeeff.values import Variant
 
 
@@ -171,7 +172,7 @@ def timed_text(timed: Sequence[Timed], target_s: float) -> str:
     ]
     rows = []
     for one in sorted(timed, key=lambda t: t.scaled.phi):
-        bounds = ""
+        bounds = " (estimate)" if one.is_estimate else ""
         meets = "yes" if one.latency_s <= target_s else "no"
         if one.low_s is not None and one.high_s is not None:
             bounds = f" [{one.low_s * 1e3:.2f}, {one.high_s * 1e3:.2f}]"
@@ -189,6 +190,7 @@ def timed_json(timed: Sequence[Timed]) -> list[dict[str, Any]]:
             "phi": one.scaled.phi,
             "macs": one.scaled.macs,
             "latency_ms": one.latency_s * 1e3,
+            "provenance": one.provenance,
             "interval_ms": None if one.low_s is None or one.high_s is None else [one.low_s * 1e3, one.high_s * 1e3],
         }
         for one in timed

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeeff.law import Candidate, Law, layers
 from edgeeff.report._table import Column, Table, text
 from edgeeff.scaling import ALPHA, BETA, GAMMA
-from edgeeff.solve import Bases, scaled
+from edgeeff.solve import Bases
 
 if TYPE_CHECKING:
     from edgeeff.grid_study import Trained
-    from edgeeff.law import Candidate, Law
     from edgeeff.protocols import ModelFamily
     from edgeeff.values import Variant
 
@@ -29,6 +29,7 @@ def estimates_text(base: Variant, family: ModelFamily, law: Law, found: Sequence
         Column("beta (width)", "decimal"),
         Column("gamma (resolution)", "decimal"),
         Column("a b^2 g^2", "decimal"),
+        Column("layers at phi 1", "decimal"),
         Column(f"multiply-adds of {base.name} at phi 1, M", "decimal"),
         Column("top-1 estimate, %", "decimal"),
         Column("below the best", "decimal"),
@@ -42,7 +43,8 @@ def estimates_text(base: Variant, family: ModelFamily, law: Law, found: Sequence
             f"{c.bases.beta:g}",
             f"{c.bases.gamma:g}",
             f"{c.bases.growth:.3f}",
-            f"{scaled(base, family, 1.0, c.bases, 'fp32').macs / 1e6:,.1f}",
+            str(c.layers),
+            f"{c.scaled.macs / 1e6:,.1f}",
             f"{c.estimate * 100:.2f}",
             f"{(found[0].estimate - c.estimate) * 100:.2f}",
             "the paper's" if c.bases == PAPER else "",
@@ -55,6 +57,8 @@ def estimates_text(base: Variant, family: ModelFamily, law: Law, found: Sequence
         f"Estimates, not measurements: {law}, at worst {law.cv_worst * 100:.2f} off.",
         f"error / error of {base.name} = 1 - sum share (1 - cost^-{law.power:g}), shares {share} of depth, width, "
         "resolution.",
+        f"depth: layers as built, of {layers(family.costs(base))} in {base.name}; repeats round up, so that triples "
+        "which differ in alpha alone may make one network, and tie.",
         "Each triple is brought to a cost of exactly 2 first: within the tolerance the dearer would win.",
         f"The top is flat: {flat} of {len(found)} triples are within {FLAT * 100:g} points of the best, and {unsure} "
         "within the law's own error, so the published points cannot tell those apart.",
@@ -88,7 +92,8 @@ def estimates_json(base: Variant, family: ModelFamily, law: Law, found: Sequence
         "triples": [
             {
                 **_bases_json(c.bases),
-                "macs": scaled(base, family, 1.0, c.bases, "fp32").macs,
+                "macs": c.scaled.macs,
+                "layers": c.layers,
                 "top1_estimate": c.estimate,
             }
             for c in found

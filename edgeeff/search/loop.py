@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import optuna
 
 
+FAILURES = 10
+"""So many networks in a row that cannot be timed or trained are no accident."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """A network's latency, and whether it was "measured" or is an "estimate"."""
@@ -67,9 +71,11 @@ def run(study: optuna.Study, work: Work, trials: int) -> Iterator[Outcome]:
 
     Raises:
         DeviceError: the device was lost.
+        MeasurementError: network after network fails.
     """
     import optuna
 
+    failures = 0
     while len(complete(study)) < trials:
         trial = study.ask()
         studies.claim(trial)
@@ -84,6 +90,9 @@ def run(study: optuna.Study, work: Work, trials: int) -> Iterator[Outcome]:
             raise
         _record(study, trial, outcome)
         yield outcome
+        failures = 0 if outcome.error is None else failures + 1
+        if failures == FAILURES:
+            raise MeasurementError(f"{FAILURES} networks in a row failed, the last one for: {outcome.error}")
 
 
 def _measured(number: int, network: Description, work: Work) -> Outcome:

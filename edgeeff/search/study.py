@@ -18,7 +18,8 @@ from edgeeff.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     import optuna
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 (2026-11); 2 (2026-11): the terms name the blocks and the depth of the space."""
 ATTEMPTS = 5
 _TERMS, _OWNER = "edgeeff:terms", "edgeeff:owner"
 

@@ -1,0 +1,125 @@
+"""What tells a search the latency of its networks: the device, or a model of it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from edgeeff import __version__, registry
+from edgeeff.cli._shared import say
+from edgeeff.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from edgeeff.latency_model import Stored
+    from edgeeff.protocols import Device
+    from edgeeff.search.loop import Cost
+    from edgeeff.search.networks import Description
+    from edgeeff.search.space import Chooser
+    from edgeeff.store import Writer
+
+PROBES, SECONDS_EACH = 28, 2.0
+"""Networks of the space, by chance and beside its corners, that a latency model is fitted to; and their measuring."""
+
+Propose = Callable[["Chooser", str], "Description"]
+
+
+class Latency:
+    """A context that gives what tells a network's latency: a measurement on the device, or a model's estimate."""
+
+    def __init__(self, propose: Propose, options: dict[str, Any], out: Path) -> None:
+        self._propose = propose
+        self._options = options
+        self._out = out
+
+    def __enter__(self) -> Callable[[Description], Cost]:
+        from contextlib import ExitStack
+
+        from edgeeff.store import Writer
+        from edgeeff.targets import resolve
+
+        self._stack = ExitStack()
+        (target,) = resolve(self._options["device_name"], serial=self._options["serial"])
+        device = self._stack.enter_context(registry.transport(target.connected.transport).open(target))
+        if self._options["models"] is not None:
+            return _estimator(device, self._propose, self._options)
+        session = secrets.token_hex(4)
+        writer = self._stack.enter_context(Writer(self._out / "results", session, __version__))
+        place = Path(self._stack.enter_context(TemporaryDirectory(prefix="edgeeff-search-")))
+        return lambda network: _measure(network, device, writer, place, session, self._options)
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Callable[[Description], Cost]:
+    from edgeeff import latency_model
+    from edgeeff.cases import usual_runner
+    from edgeeff.search.loop import Cost
+    from edgeeff.search.networks import family_of
+
+    runtime = usual_runner(options["form"], device.profile).name
+    setting = latency_model.Setting(options["form"], "fp32", runtime, options["threads"])
+    if latency_model.path_of(options["models"], device.name, setting).exists():
+        stored = latency_model.load(options["models"], device.info(), setting)
+    else:
+        stored = _fit(device, setting, propose, options["models"])
+    model = stored.model
+    say(
+        f"latencies are estimates, of a model fitted to {len(model.samples)} networks; left out, they were "
+        f"{model.error * 100:.1f} % off in the middle and {model.worst * 100:.1f} % at the worst"
+    )
+
+    def estimate(network: Description) -> Cost:
+        variant, family = family_of(network)
+        found = latency_model.costs_without_graph(family.costs(variant, classes=network.classes))
+        return Cost(model.predict(found).latency_s, "estimate")
+
+    return estimate
+
+
+def _fit(device: Device, setting: Any, propose: Propose, models: Path) -> Stored:
+    """A model of the space: fitted to its corners, and to networks of it that chance chose."""
+    from edgeeff.cli.predict import fit_networks
+    from edgeeff.search.networks import family_of
+    from edgeeff.search.space import CORNERS, Dice
+
+    choosers: list[Chooser] = [*CORNERS, *map(Dice, range(PROBES))]
+    networks = [family_of(propose(chooser, f"probe-{index}")) for index, chooser in enumerate(choosers)]
+    (stored,) = fit_networks(device, [setting], networks, len(networks) * SECONDS_EACH, models)
+    return stored
+
+
+def _measure(
+    network: Description, device: Device, writer: Writer, place: Path, session: str, options: dict[str, Any]
+) -> Cost:
+    """Writes the network with random weights, which latency does not depend on, and times it on the device."""
+    from edgeeff import stats
+    from edgeeff.cases import Wanted, build_cases
+    from edgeeff.converters import trace
+    from edgeeff.harness import Policy, run_session
+    from edgeeff.networks import from_variant
+    from edgeeff.search.loop import Cost
+    from edgeeff.search.networks import family_of
+    from edgeeff.weights import random as random_weights
+
+    variant, family = family_of(network)
+    weights = random_weights(variant, family, classes=network.classes, padding=None)
+    graph = from_variant(variant, family, weights, trace).graph
+    path = place / f"{network.name}.{options['form']}"
+    registry.converter(options["form"]).write(graph, path, precision="fp32", metadata={})
+    policy = Policy(options["seconds"])
+    wanted = Wanted(f"{session}-{network.name}", threads=(options["threads"],), policy=policy)
+    (case,) = build_cases([path], device, wanted)
+    measured = case.measurement
+    for done in run_session([case], device, policy, random.Random(0)):
+        measured = done.measurement
+        writer.launch(measured, done.launch)
+    path.unlink()
+    latency_s = stats.undisturbed_s(measured)
+    if latency_s is None:
+        raise MeasurementError(f"{network.name} could not be timed: {measured.launches[-1].error or 'no samples'}")
+    return Cost(latency_s, "measured")
