@@ -26,7 +26,7 @@ HELD_OUT_EACH = 3
 """Every third photo is held out."""
 HELD_OUT_CROPS = 6
 """Of each photo that is held out."""
-HELD_OUT_BY_US = 4
+STREAM = 4
 LEAST_PHOTOS = 12
 LEAST_SHARE = 0.6
 """Of the shorter side. Training crops go down to a third, but networks are used on whole photos."""
@@ -50,29 +50,37 @@ def photos(sources: Sequence[Path]) -> dict[str, bytes]:
 
 
 def write_crops(found: dict[str, bytes], side: int, calibration: Path, held_out: Path) -> None:
-    """PNG files of `side` pixels: no photo has crops in both folders."""
+    """PNG files of `side` pixels: no photo has crops in both folders, and those of one photo are neighbours by name.
+
+    edgeeff holds out neighbours together. What else is in the folders, of an earlier run, is removed.
+    """
     names = list(found)
     judging = names[HELD_OUT_EACH - 1 :: HELD_OUT_EACH]
     calibrating = [name for name in names if name not in judging]
     turns = (
-        (calibration, _own_photos_held_out(calibrating)),
+        (calibration, _in_turn(calibrating)),
         (held_out, judging * HELD_OUT_CROPS),
     )
     for folder, chosen in turns:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, name in enumerate(chosen):
-            stem = re.sub(r"\W+", "-", name.rpartition("/")[2].rpartition(".")[0])
-            path = folder / f"{number:03}-{stem}.png"
+        wanted = {folder / f"{_stem(name)}-{number:03}.png": (name, number) for number, name in enumerate(chosen)}
+        for left in set(folder.glob("*.png")) - set(wanted):
+            left.unlink()
+        for path, (name, number) in wanted.items():
             if not path.exists():
                 _crop(found[name], side, random.Random(f"{name} {number}")).save(path)
 
 
-def _own_photos_held_out(names: Sequence[str]) -> list[str]:
-    """Photos in turn, such that every fourth crop, which edgeeff holds out, is of photos that no other crop is of."""
-    apart = names[HELD_OUT_BY_US - 1 :: HELD_OUT_BY_US]
+def _stem(name: str) -> str:
+    return re.sub(r"\W+", "-", name.rpartition("/")[2].rpartition(".")[0])
+
+
+def _in_turn(names: Sequence[str]) -> list[str]:
+    """Two streams of photos, one of every fourth: the crops that earlier tables were made with."""
+    apart = names[STREAM - 1 :: STREAM]
     others = [name for name in names if name not in apart]
     own, rest = cycle(apart), cycle(others)
-    return [next(own if i % HELD_OUT_BY_US == HELD_OUT_BY_US - 1 else rest) for i in range(CALIBRATION_CROPS)]
+    return [next(own if i % STREAM == STREAM - 1 else rest) for i in range(CALIBRATION_CROPS)]
 
 
 def _crop(content: bytes, side: int, rng: random.Random) -> Image.Image:
