@@ -92,10 +92,12 @@ def quantize(
     """
     from dataclasses import replace
 
+    from edgeeff.calibration import NO_PHOTOS
     from edgeeff.errors import UsageError
     from edgeeff.integer_options import IntegerOptions
     from edgeeff.quantization import image_scale
 
+    from ._synthesis import CAVEAT
     from ._to_int8 import integers, weights_to_int8
 
     options = options or IntegerOptions()
@@ -111,9 +113,10 @@ def quantize(
     else:
         image = None if network.normalisation is None else image_scale(network.normalisation)
         found = integers(network.graph, images, held_out, options, machine=network.machine, image=image)
-    made = replace(
-        network, graph=found.graph, notes=(*network.notes, *found.notes), explanation=found.explanation or None
-    )
+    notes = found.notes
+    if calibration is not None and NO_PHOTOS in calibration.source:
+        notes = (*notes, CAVEAT)
+    made = replace(network, graph=found.graph, notes=(*network.notes, *notes), explanation=found.explanation or None)
     if calibration is None or held_out is None:
         return made
     label = f"{len(held_out)} held-out images of {calibration.source}"

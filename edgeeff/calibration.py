@@ -25,6 +25,9 @@ LEAST_IMAGES = 8
 MOST_IMAGES = 86
 """64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
 
+NO_PHOTOS = "no photos"
+"""Stands in the source of images that were made up: what is measured on them is not what photos would show."""
+
 _RUN = 32
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from edgeeff.benchmarks.against._int8_table import FLOAT, Judged, Result, Timed, table
 from edgeeff.benchmarks.against._measure import Cost
 from edgeeff.benchmarks.against._photos import CALIBRATION_CROPS, HELD_OUT_CROPS, in_order, photos, write_crops
+from edgeeff.benchmarks.against.photos_of_gcompris import pictures
 from edgeeff.calibration import held_out_of
 from edgeeff.errors import UsageError
 from edgeeff.evaluation.scores import Comparison
@@ -58,6 +60,38 @@ def test_what_holds_no_photos_is_a_sentence(tmp_path: Path) -> None:
         photos([tmp_path / "x.txt"])
     with pytest.raises(UsageError, match="0 photos are too few"):
         photos([tmp_path])
+
+
+def test_more_photos_have_columns_of_their_own_with_the_interval_of_their_agreement() -> None:
+    cost = Cost(12.4, 20.0, 10**9)
+    made = Result("lite0", "tflite", "TensorFlow", cost, Path("q.tflite"), None)
+    crops = Comparison(Share(53, 54), 16.81, (16.0, 17.7), None)
+    more = Comparison(Share(221, 238), 18.14, (17.6, 18.6), None)
+    shown = table([made], [Judged(made, 5_250_000, crops, more)], [])
+    assert [column.title for column in shown.columns][3:8] == [
+        "SQNR, dB",
+        "same class",
+        "SQNR, 238 photos",
+        "same class of them",
+        "size, MB",
+    ]
+    row = ["16.8 [16.0, 17.7]", "0.981", "18.1 [17.6, 18.6]", "0.929 [0.889, 0.955]", "5.25", "-", "-", "12"]
+    assert shown.rows == [
+        ["lite0", "tflite", "TensorFlow", *row],
+        ["lite0", "tflite", "float again", "", "", "", "", "", "-", "-", ""],
+    ]
+
+
+def test_pictures_are_found_in_a_qt_resource_by_the_lengths_before_them() -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (20, 10), "red").save(content, "JPEG")
+    jpeg = content.getvalue()
+    content = io.BytesIO()
+    Image.new("RGB", (20, 10), "red").save(content, "WEBP")
+    webp = content.getvalue()
+    packed = b"".join(len(part).to_bytes(4, "big") + part for part in (b"<xml/>", jpeg, webp))
+    assert list(pictures(b"qres" + packed)) == [jpeg, webp]
+    assert list(pictures(b"qres" + packed[:-1])) == [jpeg]  # cut off
 
 
 def test_ratios_are_taken_call_by_call_and_failures_keep_their_place() -> None:

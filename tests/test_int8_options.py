@@ -17,7 +17,8 @@ from edgeeff.converters import synthesise
 from edgeeff.errors import UsageError
 from edgeeff.graph import Graph
 from edgeeff.integer_options import IntegerOptions
-from edgeeff.values import Normalisation
+from edgeeff.report.artifacts_table import artifacts_text
+from edgeeff.values import Artifact, Normalisation, Parity
 
 NETWORK = Network(
     "net",
@@ -82,6 +83,31 @@ def test_images_that_are_made_are_pictures_and_the_same_every_time():
     assert pixels.max() < 1 + 1e-5
     assert pixels.std() > 0.1  # not grey
     assert np.abs(np.diff(pixels, axis=3)).mean() < 0.8 * pixels.std()  # nor noise: neighbours are alike
+
+
+def test_what_is_measured_on_made_pictures_is_told_as_such():
+    artifact = Artifact(
+        path=Path("net-int8.tflite"),
+        format="tflite",
+        precision="int8",
+        variant="net",
+        weights="random(seed=0)",
+        sha256="0",
+        size_bytes=10**6,
+        parameters=1,
+        macs=1,
+        ops=1,
+        inputs=(),
+        outputs=(),
+        normalisation=None,
+        labels=None,
+        parity=Parity(26.5, 0.1, 10, f"16 held-out images of {synthesise(NETWORK).source}", "litert"),
+        versions={},
+    )
+    last = artifacts_text([artifact]).splitlines()[-1]
+    assert last.startswith("parity of net-int8.tflite: on 16 held-out images of dead leaves") and "lower" in last
+    of_photos = replace(artifact, parity=replace(artifact.parity, inputs="16 held-out images of photos"))
+    assert "parity of" not in artifacts_text([of_photos])
 
 
 def test_neighbours_are_held_out_together():

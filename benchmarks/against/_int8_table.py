@@ -30,11 +30,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A file that was made, against the float file."""
+    """A file that was made, against the float file: on crops of the photos held out, and on more photos if given."""
 
     result: Result
     size_bytes: int
     comparison: Comparison
+    more: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +51,44 @@ class Timed:
 def table(results: Sequence[Result], judged: Sequence[Judged], timed: Sequence[Timed]) -> Table:
     """A row for each file, and one for the float file loaded twice, which shows how far the ratios can be trusted."""
     columns = [Column("network"), Column("format"), Column("tool")]
-    columns += [Column(title, "decimal") for title in ("SQNR, dB", "same class", "size, MB")]
+    titles = ["SQNR, dB", "same class"]
+    more = [found.more.agreement for found in judged if found.more]
+    if more:
+        count = next((share.total for share in more if share), 0)
+        titles += [f"SQNR, {count} photos", "same class of them"]
+    columns += [Column(title, "decimal") for title in (*titles, "size, MB")]
     columns += [Column(title, "decimal") for title in ("time / float, 1 thread", "2 threads", "CPU, s")]
     rows = []
     for network, format_name in dict.fromkeys((r.network, r.format) for r in results):
         for found in judged:
             if (found.result.network, found.result.format) == (network, format_name):
-                rows.append([network, format_name, *_row(found, timed)])
+                rows.append([network, format_name, *_row(found, timed, bool(more))])
         again = _ratios(timed, network, format_name, f"{FLOAT} again")
-        rows.append([network, format_name, f"{FLOAT} again", "", "", "", *again, ""])
+        rows.append([network, format_name, f"{FLOAT} again", *[""] * (len(titles) + 1), *again, ""])
     return Table(columns, rows)
 
 
-def _row(found: Judged, timed: Sequence[Timed]) -> list[str]:
-    comparison, result = found.comparison, found.result
-    interval = comparison.sqnr_interval
-    bounds = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
-    agreement = "-" if comparison.agreement is None else f"{comparison.agreement.value:.3f}"
+def _row(found: Judged, timed: Sequence[Timed], more: bool) -> list[str]:
+    result = found.result
+    share = None if found.comparison.agreement is None else found.comparison.agreement.value
+    shown = [_sqnr(found.comparison), "-" if share is None else f"{share:.3f}"]
+    if more:
+        shown += ["-", "-"] if found.more is None else [_sqnr(found.more), _share(found.more)]
     ratios = _ratios(timed, result.network, result.format, result.route)
-    size = f"{found.size_bytes / 1e6:.2f}"
-    return [result.route, f"{comparison.sqnr_db:.1f}{bounds}", agreement, size, *ratios, f"{result.cost.cpu_s:.0f}"]
+    return [result.route, *shown, f"{found.size_bytes / 1e6:.2f}", *ratios, f"{result.cost.cpu_s:.0f}"]
+
+
+def _sqnr(comparison: Comparison) -> str:
+    interval = comparison.sqnr_interval
+    return f"{comparison.sqnr_db:.1f}" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+
+
+def _share(comparison: Comparison) -> str:
+    """With its interval: these photos do not share scenes."""
+    if comparison.agreement is None:
+        return "-"
+    low, high = comparison.agreement.interval
+    return f"{comparison.agreement.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _ratios(timed: Sequence[Timed], network: str, format_name: str, route: str) -> list[str]:

@@ -7,7 +7,8 @@
 
 All tools quantise the same network with the same weights, and see the same 64 crops of photos. What comes out is
 judged on crops of other photos: SQNR of the outputs against the float file (with the 95 % interval over crops), and
-how often the class on top is the float file's. A network may be NAME (its published weights) or NAME=WEIGHTS.
+how often the class on top is the float file's. Crops of a few photos tell little of how often: `--more` names a folder
+of further photos, whole ones, that are judged by apart. A network may be NAME (its published weights) or NAME=WEIGHTS.
 
 Latency is each file's over the float file's of its format, as the median ratio of single calls that alternate in
 random order in one process, and the median of several processes; "float again" is the float file loaded once more: as
@@ -38,7 +39,7 @@ from edgeeff.errors import EdgeeffError, MeasurementError
 from edgeeff.evaluation.classifier import load
 from edgeeff.evaluation.dataset import find_unlabelled
 from edgeeff.evaluation.predictions import predict
-from edgeeff.evaluation.scores import score
+from edgeeff.evaluation.scores import Comparison, score
 from edgeeff.report._table import markdown, text
 
 from ._int8_table import FLOAT, Judged, Result, Timed, table
@@ -103,6 +104,14 @@ class Network:
         return self.work / "held-out"
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Whose files of an earlier run count, with their cost of then."""
+
+    ours: bool
+    others: bool
+
+
 def prepare(network: Network, found: dict[str, bytes], formats: Sequence[str]) -> dict[str, Path]:
     """The crops, and the float file of each format."""
     write_crops(found, network.resolution + CROP_PADDING, network.calibration, network.held_out)
@@ -118,27 +127,21 @@ def prepare(network: Network, found: dict[str, bytes], formats: Sequence[str]) -
     return files
 
 
-def quantise(
-    network: Network, format_name: str, source: Path, timeout_s: float, *, keep_others: bool
-) -> Iterator[Result]:
-    """A result for each tool, as it ends.
-
-    Args:
-        keep_others: whether what other tools made in an earlier run counts, with its cost of then.
-    """
+def quantise(network: Network, format_name: str, source: Path, timeout_s: float, keep: Keep) -> Iterator[Result]:
+    """A result for each tool, as it ends."""
     for route, options in OURS[format_name].items():
         if route == MIXED and _reached_db(network, format_name) >= AIM_DB:
             continue
         folder = _folder(network, format_name, route)
         given = options if "--calibration" in options else ["--calibration", str(network.calibration), *options]
         argv = _convert_argv(network, format_name, folder, given)
-        yield _run(network, format_name, route, argv, timeout_s, keep=keep_others and "--via" in options)
+        yield _run(network, format_name, route, argv, timeout_s, keep=keep.others if "--via" in options else keep.ours)
     for route in THEIRS[format_name]:
         folder = _folder(network, format_name, route)
         script = ["-m", "edgeeff.benchmarks.against._quantizers", route]
         out = folder / f"quantised.{format_name}"
         argv = [sys.executable, *script, str(source), str(network.work / "images.npy"), str(out)]
-        yield _run(network, format_name, route, argv, timeout_s, keep=keep_others)
+        yield _run(network, format_name, route, argv, timeout_s, keep=keep.others)
 
 
 def _run(
@@ -189,21 +192,24 @@ def _told(log: Path) -> str:
     return next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), last)[:200]
 
 
-def judge(network: Network, source: Path, results: Sequence[Result]) -> Iterator[Judged]:
-    """Each file against the float file on the crops of other photos."""
+def judge(network: Network, source: Path, results: Sequence[Result], more: Path | None) -> Iterator[Judged]:
+    """Each file against the float file on the crops of other photos, and on a folder of more."""
+    for result in results:
+        if result.path is not None:
+            found = _compared(result.path, source, network.held_out)
+            others = None if more is None else _compared(result.path, source, more)
+            yield Judged(result, result.path.stat().st_size, found, others)
+
+
+def _compared(made: Path, source: Path, photos_in: Path) -> Comparison:
     manifest = read_manifest(source)
     converter = registry.converter(source.suffix[1:])
     runtime = registry.runtime(converter.runtime)
-    dataset = find_unlabelled(network.held_out)
-    for result in results:
-        if result.path is None:
-            continue
-        files = [
-            load(path, runtime, manifest, format_name=converter.name, precision="") for path in (result.path, source)
-        ]
-        evaluation = score(files, dataset, list(predict(dataset.examples, files)))
-        assert evaluation.comparison is not None
-        yield Judged(result, result.path.stat().st_size, evaluation.comparison)
+    dataset = find_unlabelled(photos_in)
+    files = [load(path, runtime, manifest, format_name=converter.name, precision="") for path in (made, source)]
+    comparison = score(files, dataset, list(predict(dataset.examples, files))).comparison
+    assert comparison is not None
+    return comparison
 
 
 def time_all(
@@ -234,7 +240,9 @@ def time_all(
 @click.option("--processes", type=click.IntRange(0), default=3, show_default=True, help="That time each file.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("build/int8"), show_default=True)
 @click.option("--timeout", "timeout_s", type=float, default=900, show_default=True, help="Seconds a tool.")
+@click.option("--more", type=click.Path(path_type=Path, exists=True), help="A folder of photos to judge by too.")
 @click.option("--keep-others", is_flag=True, help="Take what the other tools made in --work in an earlier run.")
+@click.option("--keep-ours", is_flag=True, help="Take what edgeeff made there.")
 @click.option("--form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 def main(
     sources: Sequence[Path],
@@ -243,7 +251,9 @@ def main(
     processes: int,
     work: Path,
     timeout_s: float,
+    more: Path | None,
     keep_others: bool,
+    keep_ours: bool,
     form: str,
 ) -> None:
     """Quantises networks by edgeeff and by other tools, and compares what comes out."""
@@ -251,6 +261,7 @@ def main(
     results: list[Result] = []
     judged: list[Judged] = []
     timed: list[Timed] = []
+    keep = Keep(ours=keep_ours, others=keep_others)
     try:
         found = photos(sources)
         for name, _, weights in (network.partition("=") for network in networks):
@@ -258,11 +269,11 @@ def main(
             floats = prepare(network, found, formats)
             for format_name, source in floats.items():
                 made = []
-                for result in quantise(network, format_name, source, timeout_s, keep_others=keep_others):
+                for result in quantise(network, format_name, source, timeout_s, keep):
                     made.append(result)
                     said = result.error or f"{result.cost.cpu_s:.0f} s of CPU"
                     click.echo(f"{name} {format_name} {result.route}: {said}", err=True)
-                good = list(judge(network, source, made))
+                good = list(judge(network, source, made, more))
                 results += made
                 judged += good
                 timed += time_all(network, format_name, source, good, processes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgeeff.calibration import NO_PHOTOS
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Artifact
 
@@ -33,4 +34,9 @@ def artifacts_text(artifacts: Sequence[Artifact]) -> str:
         ]
         for artifact in artifacts
     ]
-    return text(Table(columns, rows))
+    made_up = [
+        f"parity of {artifact.path.name}: on {artifact.parity.inputs}; on photos it is lower\n"
+        for artifact in artifacts
+        if artifact.parity and NO_PHOTOS in artifact.parity.inputs
+    ]
+    return text(Table(columns, rows)) + "".join(made_up)
