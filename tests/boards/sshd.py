@@ -30,8 +30,11 @@ class Server:
 
     def sessions(self) -> list[int]:
         """Process ids of the connections that are served now."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children]
+        try:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # the server itself has ended
+            return []
+        return [int(pid) for pid in children.split()]
 
     def cut(self) -> None:
         """Kills the connections that are served now; one that has just ended by itself is fine."""
@@ -64,8 +67,18 @@ def start_server(folder: Path, *, lines: Sequence[str] = (), before: Sequence[st
         before: what stands before sshd on its command line, such as unshare.
         port: by default a free one.
     """
+    for _ in range(5):  # another program may take the port that was just free
+        server = _started(folder, lines, before, port or free_port())
+        if server is not None:
+            return server
+        if port:
+            break
+    raise AssertionError(f"sshd does not start:\n{(folder / 'log').read_text()}")
+
+
+def _started(folder: Path, lines: Sequence[str], before: Sequence[str], port: int) -> Server | None:
     assert SSHD is not None
-    port, home, remote = port or free_port(), folder / "home", folder / "remote"
+    home, remote = folder / "home", folder / "remote"
     (home / ".ssh").mkdir(parents=True, exist_ok=True)
     remote.mkdir(exist_ok=True)
     host_key, key = folder / "host_key", home / ".ssh" / "id_ed25519"
@@ -98,13 +111,15 @@ def start_server(folder: Path, *, lines: Sequence[str] = (), before: Sequence[st
     with (folder / "log").open("ab") as log:
         argv = [*before, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
         process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    for _ in range(200):
+    for _ in range(1200):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
-            return Server(folder, port, home, remote, process)
+            if process.poll() is None:  # else it was somebody else that answered
+                return Server(folder, port, home, remote, process)
         except OSError:
-            if process.poll() is not None:
-                break
             time.sleep(0.05)
+        if process.poll() is not None:
+            return None
     process.kill()
-    raise AssertionError(f"sshd does not start:\n{(folder / 'log').read_text()}")
+    process.wait()
+    return None

@@ -88,11 +88,17 @@ def test_a_transfer_that_breaks_off_leaves_nothing_that_counts(server: Any, mode
     model.write_bytes(b"\0" * 80_000_000)
     with open_board() as board:
         folder = Path(board.push(_small(model))).parent
-        timer = threading.Timer(0.05, server.cut)
-        timer.start()
+
+        def cut() -> None:
+            while not any(path.suffix == ".tmp" and path.stat().st_size for path in folder.iterdir()):
+                time.sleep(0.001)
+            server.cut()
+
+        thread = threading.Thread(target=cut, daemon=True)
+        thread.start()
         with pytest.raises(DeviceError, match="was lost"):
             board.push(model)
-        timer.join()
+        thread.join()
     assert not (folder / f"{sha256_of(model)}.tflite").exists()
     with open_board() as board:
         there = Path(board.push(model))

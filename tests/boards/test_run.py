@@ -47,7 +47,7 @@ def alive(marker: str) -> list[str]:
 
 
 def wait_until_gone(marker: str) -> bool:
-    return any(not alive(marker) or time.sleep(0.05) for _ in range(100))
+    return any(not alive(marker) or time.sleep(0.05) for _ in range(600))
 
 
 def test_output_comes_line_by_line(board: Device) -> None:
@@ -113,21 +113,15 @@ def test_a_program_that_is_not_there(board: Device) -> None:
 
 def sleeper(marker: str) -> list[str]:
     """Sleeps with a child that does, too, and says when both are there."""
-    code = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', sys.argv[1]])\n"
-        "print('up', flush=True)\n"
-        "time.sleep(1000)\n"
-    )
-    return ["python3", "-c", code, marker]
+    return ["sh", "-c", "sh -c 'sleep 1000; exit' \"$0\" & echo up; sleep 1000; exit", marker]
 
 
 def test_a_program_that_exceeds_its_time_is_killed_with_its_children(board: Device) -> None:
     marker = f"edgeeff-timeout-{os.getpid()}"
-    lines = board.run(sleeper(marker), timeout_s=1.5)
+    lines = board.run(sleeper(marker), timeout_s=2.0)
     assert next(lines) == "up"
-    assert any(len(alive(marker)) == 2 or time.sleep(0.02) for _ in range(50))
-    with pytest.raises(MeasurementError, match=r"did not finish within 1\.5 s and was killed"):
+    assert len(alive(marker)) >= 2  # and what these are about to become
+    with pytest.raises(MeasurementError, match=r"did not finish within 2 s and was killed"):
         list(lines)
     assert wait_until_gone(marker)
 
