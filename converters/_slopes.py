@@ -136,21 +136,44 @@ class Profiler:
 
     def __init__(self, graph: Graph, limits: Limits) -> None:
         self._executor = Executor(graph)
-        self._collectors = {name: _Collector(*limits[name]) for name in limits}
+        self._limits = limits
+        self._collectors: dict[int, dict[str, _Collector]] = {}
+        self._signals: dict[int, float] = {}
         self._behind = _alone_behind_silu(graph)
         self._generator = torch.Generator().manual_seed(0)
-        self._signal = 0.0
 
-    def add(self, images: Tensor) -> None:
+    def add(self, images: Tensor, group: int = 0) -> None:
         """Looks at images; one at a time is held with all its values."""
+        collectors = self._collectors.setdefault(group, {n: _Collector(*self._limits[n]) for n in self._limits})
         for index in range(len(images)):
-            image = images[index : index + 1]
-            self._signal += _one_image(self._executor, image, self._behind, self._collectors, self._generator)
+            signal = _one_image(self._executor, images[index : index + 1], self._behind, collectors, self._generator)
+            self._signals[group] = self._signals.get(group, 0.0) + signal
 
-    def profiles(self) -> Mapping[str, Profile]:
-        """By the images so far."""
+    @property
+    def groups(self) -> frozenset[int]:
+        return frozenset(self._signals)
+
+    def profiles(self, groups: Collection[int] | None = None) -> Mapping[str, Profile]:
+        """By the images so far, or those of some groups."""
+        chosen = self.groups if groups is None else groups
         hidden = set(self._behind.values())
-        return {name: collector.profile(name in hidden, self._signal) for name, collector in self._collectors.items()}
+        signal = sum(self._signals[group] for group in chosen)
+        return {
+            name: _together([self._collectors[group][name] for group in chosen]).profile(name in hidden, signal)
+            for name in self._limits
+        }
+
+
+def _together(collectors: Sequence[_Collector]) -> _Collector:
+    first = collectors[0]
+    if len(collectors) == 1:
+        return first
+    made = _Collector(first.low, first.high)
+    for each in collectors:
+        made.counts += each.counts
+        made.sums += each.sums
+        made.squares += each.squares
+    return made
 
 
 def _alone_behind_silu(graph: Graph) -> dict[str, str]:
