@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgeeff.errors import UsageError
 from edgeeff.latency_model import LatencyModel, costs_without_graph
-from edgeeff.law import Law, deepening
+from edgeeff.law import Law, layers
 from edgeeff.objective import Exponents, objective
 from edgeeff.protocols import ModelFamily
 from edgeeff.solve import Bases, Scaled, scaled
@@ -93,10 +93,11 @@ def _fitted(question: Question, bases: Bases, phi: float) -> Fitted | str:
     base = question.base
     try:
         made = scaled(base, question.family, phi, bases, "fp32")
-        deeper = deepening(question.family, base, made.variant)
+        costs = question.family.costs(made.variant)
+        deeper = layers(costs) / layers(question.family.costs(base))
         ratios = (deeper, bases.beta**phi, made.variant.resolution / base.resolution)
         top1 = question.law.estimate(base, *ratios).top1
-        latency_s = question.model.predict(costs_without_graph(question.family.costs(made.variant))).latency_s
+        latency_s = question.model.predict(costs_without_graph(costs)).latency_s
     except UsageError as error:
         return error.message
     score = objective(top1, latency_s, question.target_s, question.exponents)

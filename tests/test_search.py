@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -100,7 +101,7 @@ def opened(folder: Path, name: str = "s", sampler: str = "tpe", seed: int = 0, *
 
 
 def searched(sampler: str, seed: int, trials: int = 40) -> float:
-    made = study.open_study(f"{sampler}{seed}", "sqlite:///:memory:", TERMS, sampler=sampler, seed=seed)
+    made = optuna.create_study(sampler=study.controller(sampler, seed), direction="maximize")
     return max(outcome.reward or 0.0 for outcome in loop.run(made, surrogate(), trials))
 
 
@@ -168,8 +169,6 @@ def test_a_study_of_another_version_or_of_others_is_refused(tmp_path: Path) -> N
     made.set_user_attr("edgeeff:terms", {"schema": 99, **TERMS})
     with pytest.raises(UsageError, match="of another version of edgeeff: its schema is 99"):
         opened(tmp_path)
-    import optuna
-
     foreign = optuna.create_study(study_name="theirs", storage=f"sqlite:///{tmp_path / 's.sqlite'}")
     foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(UsageError, match="was not made by edgeeff"):

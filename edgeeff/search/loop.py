@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def run(study: optuna.Study, work: Work, trials: int) -> Iterator[Outcome]:
         trial = study.ask()
         studies.claim(trial)
         network = work.propose(trial, f"{study.study_name}-{trial.number}")
-        trial.set_user_attr("network", asdict(network))
+        trial.set_user_attr("network", _plain(network))
         known = _known(study, network)
         try:
             outcome = known or _measured(trial.number, network, work)
@@ -120,7 +121,7 @@ def _known(study: optuna.Study, network: Description) -> Outcome | None:
 def _record(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
     import optuna
 
-    trial.set_user_attr("network", asdict(outcome.network))
+    trial.set_user_attr("network", _plain(outcome.network))
     if outcome.reward is None or outcome.cost is None:
         trial.set_user_attr("error", outcome.error)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -129,6 +130,11 @@ def _record(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
     trial.set_user_attr("top1", outcome.top1)
     trial.set_user_attr("repeated", outcome.repeated)
     study.tell(trial, outcome.reward)
+
+
+def _plain(network: Description) -> Any:
+    """As JSON would give it back, whatever the storage."""
+    return json.loads(json.dumps(asdict(network)))
 
 
 def complete(study: optuna.Study) -> list[Outcome]:

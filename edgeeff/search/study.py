@@ -58,7 +58,7 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
         raise UsageError(f"the study's storage cannot be used: {reason}", "check --storage") from error
     _agree(study, terms)
     _fail_orphans(study)
-    study.sampler = _sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
+    study.sampler = controller(sampler, seed + len(study.get_trials(deepcopy=False)))
     return study
 
 
@@ -77,7 +77,7 @@ def _storage(url: str, engine: Mapping[str, Any]) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(url, engine_kwargs=dict(engine))
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+def controller(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """The controller. Its seed moves on with the trials, or a study that goes on would repeat itself."""
     import optuna
 
