@@ -30,7 +30,7 @@ from edgeeff.ops import (
     Transpose,
     Unary,
 )
-from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
+from edgeeff.quantization import HARD_SIGMOID, HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
 
 _BATCH = 8
 
@@ -107,6 +107,8 @@ class Executor:
         ]
         if node.op == Unary("silu"):
             return inputs[0] * as_int8(torch.sigmoid(inputs[0]), SIGMOID)
+        if node.op == Unary("hard_swish"):
+            return inputs[0] * as_int8(F.hardsigmoid(inputs[0]), HARD_SIGMOID)
         return self.value(node, inputs)
 
     def kept(self, node: Node, value: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from edgeeff.ops import (
     Unary,
     is_depthwise,
 )
-from edgeeff.quantization import HIGHEST, LOWEST, SIGMOID, Quantization, ValueScale, value_scale, weight_scales
+from edgeeff.quantization import GIVEN_FORMS, HIGHEST, LOWEST, Quantization, ValueScale, value_scale, weight_scales
 
 from ._windows import never_negative
 
@@ -54,16 +54,20 @@ def _has_kernel(graph: Graph, node: Node, makers: Mapping[str, Node]) -> bool:
             return True
         case Concat():
             # A sigmoid's steps are given, and what it stands beside would have to share them.
-            return not any(name in makers and makers[name].op == Unary("sigmoid") for name in node.inputs)
+            return not any(name in makers and _given_form(makers[name]) for name in node.inputs)
         case Pool(kind="max"):
             return never_negative(node.inputs[0], makers)
         case Binary(kind):
             return kind in ("add", "mul")
         case Unary(kind):
-            return kind in ("sigmoid", "silu")
+            return kind in ("sigmoid", "silu", "hard_sigmoid", "hard_swish")
         case Mean(axes):
             return axes == (2, 3)
     return False
+
+
+def _given_form(node: Node) -> ValueScale | None:
+    return GIVEN_FORMS.get(node.op.kind) if isinstance(node.op, Unary) else None
 
 
 MOVES = (Pad, Reshape, Slice, Transpose, Concat, Pool)
@@ -81,8 +85,7 @@ def _share_scales(moving: Iterable[Node], values: dict[str, ValueScale]) -> None
         low = min((LOWEST - v.zero_point) * v.scale for v in known)
         high = max((HIGHEST - v.zero_point) * v.scale for v in known)
         shared = known[0] if all(v == known[0] for v in known) else value_scale(low, high)
-        if SIGMOID in known:
-            shared = SIGMOID
+        shared = next((form for form in GIVEN_FORMS.values() if form in known), shared)
         values.update(dict.fromkeys(members, shared))
 
 
@@ -103,7 +106,8 @@ def plan(
         pairs_saturate: in the kernels of integer nodes, see `machines`.
     """
     integer = integer_nodes(graph) - frozenset(in_float)
-    values = {**ranges, **{node.name: SIGMOID for node in graph.nodes if node.op == Unary("sigmoid")}}
+    given = {node.name: form for node in graph.nodes if (form := _given_form(node)) is not None}
+    values = {**ranges, **given}
     _share_scales([node for node in graph.nodes if node.name in integer and isinstance(node.op, MOVES)], values)
     weights = {}
     for node in graph.nodes:

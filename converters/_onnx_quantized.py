@@ -17,9 +17,10 @@ import numpy as np
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Activation, Binary, Dense, Mean, Reshape, Unary
 from edgeeff.quantization import (
+    GIVEN_FORMS,
+    HARD_SIGMOID,
     HIGHEST,
     LOWEST,
-    SIGMOID,
     Quantization,
     ValueScale,
     bias_to_int32,
@@ -63,7 +64,7 @@ class QuantizedLowering(Lowering):
     def end(self, node: Node) -> None:
         if self._moves_integers:
             self._stored[node.name] = self.made(node)
-        elif self._is_integer:
+        elif self._is_integer and node.name not in self._stored:
             self._stored[node.name] = self._quantize(node.name, self.made(node))
 
     def read(self, name: str) -> str:
@@ -91,6 +92,26 @@ class QuantizedLowering(Lowering):
         if self._is_integer and _holds(self.quantization.values[node.name], activation):
             activation = "none"
         super().activated(node, activation, op_type, inputs, **attributes)
+
+    def activation(self, kind: str, x: str, output: str) -> None:
+        if self.node is not None and self._is_integer and kind == "hard_sigmoid":
+            self._stored[self.node.name] = self._hard_sigmoid(x, self.node.name)
+        else:
+            super().activation(kind, x, output)
+
+    def _hard_sigmoid(self, x: str, name: str) -> str:
+        """relu6(x + 3) / 6 in integers: the sum's form clips it to [0, 6], and its integers are those of the sixth."""
+        add, constant = self.file.add, self.file.constant
+        three, form = ValueScale(3 / HIGHEST, 0), io_scale(HARD_SIGMOID, self._type)
+        stored = [
+            constant(f"three.{self._type}", np.array(HIGHEST + io_scale(three, self._type).zero_point, self._type)),
+            constant("three.scale", np.array(three.scale, np.float32)),
+            constant(f"three.zero_point.{self._type}", np.array(io_scale(three, self._type).zero_point, self._type)),
+        ]
+        total = add("Add", [x, add("DequantizeLinear", stored, f"{name}.three")], f"{name}.sum")
+        scale = constant("six_hard_sigmoids.scale", np.array(6 * form.scale, np.float32))
+        zero = constant(f"hard_sigmoid.zero_point.{self._type}", np.array(form.zero_point, self._type))
+        return add("QuantizeLinear", [total, scale, zero], f"{name}.integers")
 
     def weights(self, node: Node, *, axis: int = 0, **arrays: Any) -> list[str]:
         if not self._is_integer:
@@ -209,6 +230,9 @@ def _parts(graph: Graph, node: Node) -> Iterator[Node]:
         case Unary("silu"):
             yield Node(f"{name}.sigmoid", Unary("sigmoid"), node.inputs)
             yield Node(name, Binary("mul"), (*node.inputs, f"{name}.sigmoid"))
+        case Unary("hard_swish"):
+            yield Node(f"{name}.hard_sigmoid", Unary("hard_sigmoid"), node.inputs)
+            yield Node(name, Binary("mul"), (*node.inputs, f"{name}.hard_sigmoid"))
         case Mean(axes, False):
             yield Node(f"{name}.pooled", Mean(axes, True), node.inputs)
             yield Node(name, Reshape(shape), (f"{name}.pooled",))
@@ -224,6 +248,6 @@ def _parts(graph: Graph, node: Node) -> Iterator[Node]:
 
 def _form_of(node: Node, part: Node, quantization: Quantization) -> ValueScale:
     """The int8 form of what a node makes on the way to its own value."""
-    if part.name.endswith(".sigmoid"):
-        return SIGMOID
+    if isinstance(part.op, Unary):
+        return GIVEN_FORMS[part.op.kind]
     return quantization.values[node.inputs[0] if part.name.endswith(".rows") else node.name]

@@ -8,18 +8,22 @@ reads what the other kind made, a QUANTIZE or DEQUANTIZE stands between, once fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Shape, Weight, is_depthwise
+from edgeeff.ops import Shape, Unary, Weight, is_depthwise
 from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
 from ._tflite_lowering import OPERATORS, Lowering, stored_shape
 from ._tflite_storage import Float32
+
+HARD = (Unary("hard_swish"), Unary("hard_sigmoid"))
+"""XNNPACK takes neither in integers; between a DEQUANTIZE and a QUANTIZE it makes a table of one: a look-up a byte."""
 
 _SAME_SCALE = (OPERATORS.RESHAPE, OPERATORS.TRANSPOSE, OPERATORS.PAD)
 
@@ -86,7 +90,8 @@ class QuantizedLowering(Lowering):
     """Lowers one node after the other, each in its own arithmetic."""
 
     def __init__(self, graph: Graph, quantization: Quantization) -> None:
-        self.quantization = quantization
+        hard = {node.name for node in graph.nodes if node.op in HARD}
+        self.quantization = replace(quantization, integer=quantization.integer - hard)
         super().__init__(graph, Float32())
         self.made: ValueScale | None = None
         """The int8 form of what the present node makes; None while it computes in float."""

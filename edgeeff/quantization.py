@@ -35,6 +35,12 @@ class ValueScale:
 SIGMOID = ValueScale(1 / 256, -128)
 """What every kernel demands of a sigmoid's output: [0, 1) in steps of 1/256."""
 
+HARD_SIGMOID = ValueScale(float(np.float32(1 / 255)), -128)
+"""[0, 1] in 255 steps: it reaches 1, and clips itself. x + 3 in steps six times as large holds the same integers."""
+
+GIVEN_FORMS = {"sigmoid": SIGMOID, "hard_sigmoid": HARD_SIGMOID}
+"""The form of what these activations make, which does not depend on any image."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantization:

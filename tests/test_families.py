@@ -258,11 +258,9 @@ def images(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "width", "depth"), SMALL)
-def test_all_but_the_hard_activations_compute_in_integers(name: str, width: float, depth: float) -> None:
-    """XNNPACK has an integer kernel for neither; in float, they stay in its one delegate."""
+def test_all_computes_in_integers(name: str, width: float, depth: float) -> None:
     graph = network(name, width, depth).graph
-    left = {op_kind(node.op) for node in graph.nodes if node.name not in integer_nodes(graph)}
-    assert left == ({"hard_swish", "hard_sigmoid"} if name.startswith("mobilenetv3") else set())
+    assert {op_kind(node.op) for node in graph.nodes if node.name not in integer_nodes(graph)} == set()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +274,7 @@ def test_all_but_the_hard_activations_compute_in_integers(name: str, width: floa
 def test_what_other_families_bring_converts_to_int8(
     tmp_path: Path, format_name: str, name: str, width: float, depth: float
 ) -> None:
-    """Shuffled and concatenated channels, pools, adds that end in a ReLU; hard activations in float between them."""
+    """Shuffled and concatenated channels, pools, adds that end in a ReLU; hard activations."""
     found = Calibration(images(6), images(8)[6:], "noise")
     (artifact,) = convert(
         network(name, width, depth),

@@ -118,6 +118,57 @@ def test_onnxruntime_computes_all_of_it_in_integers_and_as_simulated(quantised, 
     assert ONNX.inspect(path).precision == "int8"
 
 
+class HardBlock(nn.Module):
+    """Hard activations as MobileNetV3 has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.Hardswish())
+        self.excite = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 16, 1), nn.Hardsigmoid())
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 24))
+        self.stem[0].weight.data *= 6  # so that both ends are clipped, and all between is met
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return self.head(x * self.excite(x))
+
+
+@pytest.fixture(scope="module")
+def hard(images: Calibration) -> Network:
+    torch.manual_seed(0)
+    return quantize(network_of(HardBlock()), "int8", images)
+
+
+@pytest.mark.parametrize("unsigned", [True, False])
+def test_hard_activations_are_sums_and_products_of_integers(hard, images, unsigned, tmp_path):
+    path = written(hard, tmp_path / "hard.onnx", unsigned=unsigned)
+    (expected,) = Executor(hard.graph).run([torch.from_numpy(images.held_out)])
+    outputs, defects = ONNXRUNTIME.check(path, [images.held_out])
+    assert not defects
+    assert parity.sqnr_db([expected.numpy()], outputs) > 30
+    found = optimised(path)
+    # Of hard swish a sum and a product, of hard sigmoid a sum; and the product of excitation.
+    assert (found.count("QLinearAdd"), found.count("QLinearMul")) == (2, 2)
+    assert not {"HardSwish", "HardSigmoid", "Add", "Mul", "Conv", "Clip"} & set(found)
+    assert (found.count("QuantizeLinear"), found.count("DequantizeLinear")) == (1, 1)
+
+
+def test_hard_activations_stand_in_tflite_where_xnnpack_makes_tables_of_them(hard, images, tmp_path):
+    """A table look-up for each: XNNPACK has no integer kernel, and the delegate would be split (`check` sees that)."""
+    path = tmp_path / "hard.tflite"
+    TFLITE.write(hard.graph, path, precision="int8", metadata={})
+    (expected,) = Executor(hard.graph).run([torch.from_numpy(images.held_out)])
+    outputs, defects = LITERT.check(path, [TFLITE.layout(images.held_out)])
+    assert not defects
+    assert parity.sqnr_db([expected.numpy()], outputs) > 30
+    operators = TFLITE.operators(path)
+    for kind, before in (("HARD_SWISH", "DEQUANTIZE"), ("ADD", "DEQUANTIZE")):
+        (found,) = [op for op in operators if op.type == kind]
+        assert [op.type for op in operators if op.outputs[0] == found.inputs[0]] == [before]
+    counts = TFLITE.inspect(path).op_counts
+    assert (counts["DEQUANTIZE"], counts["QUANTIZE"]) == (3, 3)  # one pair for each, one for the ends
+
+
 def test_weights_are_int8_per_channel_and_biases_int32(quantised, tmp_path):
     graph = onnx.load(str(written(quantised, tmp_path / "block.onnx"))).graph
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
