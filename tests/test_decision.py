@@ -102,11 +102,11 @@ def test_verdicts_at_the_first_look(slowdown: float, verdict: str) -> None:
     assert decision.launches == 10 and decision.interval is not None
 
 
-def test_between_the_margins_it_goes_on_by_fours_and_then_gives_up() -> None:
+def test_between_the_margins_it_goes_on_by_twos_and_then_gives_up() -> None:
     undecided = around(0.02, 10, 0.05)
     assert decide([], PLAN).next == 10 and decide(undecided[:3], PLAN).next == 7
     going = decide(undecided, PLAN)
-    assert (going.verdict, going.next) == (None, 4) and (going.needed or 0) > 10
+    assert (going.verdict, going.next) == (None, 2) and (going.needed or 0) > 10
     spent = decide(undecided, PLAN, spent=True)
     assert spent.verdict is Verdict.INCONCLUSIVE and spent.needed == going.needed
     assert "after 10 launches the interval is still +-" in spent.reason
