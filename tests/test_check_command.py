@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeeff import registry, store
+from edgeeff import baseline, registry, store
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Conv2d, Mean
 
@@ -76,6 +76,17 @@ def test_networks_that_do_other_work_are_refused(tmp_path: Path) -> None:
     assert document["reasons"] == ["inputs differ: float32 1x3x32x32 against the baseline's float32 1x3x48x48"]
     code, document, _ = check(tmp_path, ours, "--against", network(tmp_path / "b.onnx", 2, weight=1.0))
     assert code == 4 and document["reasons"][0].startswith("outputs disagree: ")
+
+
+def test_a_damaged_baseline_is_a_verdict_in_every_report(tmp_path: Path, small_onnx: Path) -> None:
+    (entry,) = baseline.save([small_onnx], tmp_path / "kept")
+    kept = tmp_path / "kept" / entry.file
+    kept.write_bytes(kept.read_bytes()[:-9])
+    arguments = ("--against", "kept", "--allow-missing-baseline", "--junit", "junit.xml")
+    code, document, _ = check(tmp_path, small_onnx, *arguments)
+    assert (code, document["verdict"], document["launches"]) == (4, "refused", 0)
+    assert document["reasons"][0].startswith("the baseline in kept cannot be trusted: ")
+    assert 'errors="1"' in (tmp_path / "junit.xml").read_text()
 
 
 def test_several_models_are_one_document_and_the_gravest_code(tmp_path: Path, small_onnx: Path) -> None:

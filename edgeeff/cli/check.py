@@ -18,7 +18,7 @@ from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
 from edgeeff.cli._check_reports import Reports, report_options
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
-from edgeeff.errors import EdgeeffError, UsageError
+from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from edgeeff.cases import Wanted
@@ -123,7 +123,8 @@ def _matches(
     candidates: Sequence[Path], options: dict[str, Any], scratch: Path
 ) -> tuple[list[Match] | list[Path], list[Check]]:
     """Candidates with their baselines, alone where they are compared with their history; and what is said of those
-    that have no baseline yet, where that is allowed."""
+    that have no baseline yet, where that is allowed, or of all where the baseline cannot be trusted."""
+    from edgeeff.compare import Check, Verdict
     from edgeeff.gate import baseline
     from edgeeff.gate.verdict import without_baseline
 
@@ -132,7 +133,11 @@ def _matches(
         return found, []
     missing: dict[Path, str] = {}
     allowed = missing if options["first_time"] else None
-    matches = baseline.resolve(options["against"], found, options["results"], scratch, allowed)
+    try:
+        matches = baseline.resolve(options["against"], found, options["results"], scratch, allowed)
+    except RefusedError as error:
+        told = tuple(filter(None, (error.message, error.hint)))
+        return [], [Check(baseline.label(path), Verdict.REFUSED, told, candidate=str(path)) for path in found]
     return matches, [without_baseline(baseline.label(path), path, why) for path, why in missing.items()]
 
 
