@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 # What the tests and checks run with; the versions are in constraints.txt.
-DEV := pytest hypothesis selenium scikit-learn mypy ruff build
+DEV := pytest pytest-xdist hypothesis selenium scikit-learn mypy ruff build
 
 demo: install
 	$(BIN)/edgeeff convert --variant lite0 --variant b0 --format onnx --format tflite
@@ -28,8 +28,9 @@ demo: install
 tensorflow: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tensorflow]'
 
+# A process a core.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # Devices of another architecture, under qemu: takes Debian, root, sshd (openssh-server) and Linux 6.7. What else they
 # need (some 200 MB) is fetched into build/devices; nothing is installed.

@@ -89,6 +89,31 @@ def _share_scales(moving: Iterable[Node], values: dict[str, ValueScale]) -> None
         values.update(dict.fromkeys(members, shared))
 
 
+def _keep_ratios(nodes: Iterable[Node], values: dict[str, ValueScale]) -> None:
+    """Widens forms that are so narrow that a kernel would have to multiply by more, or by less, than it can.
+
+    A value that no image ever moved, such as what a dead ReLU gives, has next to no range of its own. XNNPACK refuses
+    the whole file for it (xnnpack/src/subgraph: convolutions below 256, sums in 2^-10..2^8, products in 2^-16..2^8).
+    Nothing that carries numbers comes near these limits.
+    """
+
+    def widen(name: str, least: float) -> None:
+        if values[name].scale < least and values[name] not in GIVEN_FORMS.values():
+            values[name] = ValueScale(float(np.float32(least)), values[name].zero_point)
+
+    for node in nodes:
+        scales = [values[name].scale for name in node.inputs]
+        match node.op:
+            case Conv2d() | Dense() as op:
+                widen(node.name, scales[0] * float(weight_scales(op.weight).max()))
+            case Binary("add"):
+                widen(node.name, max(scales) / 64)
+                for name in node.inputs:
+                    widen(name, values[node.name].scale / 512)
+            case Binary("mul"):
+                widen(node.name, scales[0] * scales[1] / 64)
+
+
 def plan(
     graph: Graph,
     ranges: Mapping[str, ValueScale],
@@ -108,7 +133,10 @@ def plan(
     integer = integer_nodes(graph) - frozenset(in_float)
     given = {node.name: form for node in graph.nodes if (form := _given_form(node)) is not None}
     values = {**ranges, **given}
-    _share_scales([node for node in graph.nodes if node.name in integer and isinstance(node.op, MOVES)], values)
+    moving = [node for node in graph.nodes if node.name in integer and isinstance(node.op, MOVES)]
+    _share_scales(moving, values)
+    _keep_ratios([node for node in graph.nodes if node.name in integer], values)
+    _share_scales(moving, values)
     weights = {}
     for node in graph.nodes:
         if not isinstance(node.op, Conv2d | Dense):

@@ -53,10 +53,27 @@ class Block(nn.Module):
         return self.head(y + y * torch.sigmoid(y))
 
 
-def made(outlier: float) -> Network:
+class Dead(nn.Module):
+    """A branch whose ReLU lets nothing through, and one that gives next to nothing, as pruned networks have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.squeeze, self.excite, self.faint = (nn.Conv2d(3 if i == 0 else 8, 8, 1) for i in range(4))
+        with torch.no_grad():
+            self.squeeze.bias.fill_(-1000.0)
+            self.faint.weight.mul_(1e-9)
+            self.faint.bias.fill_(0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        return (x + self.faint(x) + self.excite(torch.relu(self.squeeze(x)))).mean((2, 3))
+
+
+def made(outlier: float, module: type[nn.Module] | None = None) -> Network:
     torch.manual_seed(0)
     inputs = noise([(1, 3, SIDE, SIDE)])
-    traced = trace(Block(outlier).eval(), [torch.from_numpy(inputs[0])], name="block")
+    module = (module() if module else Block(outlier)).eval()
+    traced = trace(module, [torch.from_numpy(inputs[0])], name="block")
     return Network("block", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", False, 1)
 
 
@@ -98,6 +115,18 @@ def test_everything_between_the_ends_is_integer_and_as_simulated(network, images
     assert (first, last) == ("QUANTIZE", "DEQUANTIZE")
     assert all(types == {SCHEMA.TensorType.INT8} for _, types in middle)
     assert TFLITE.inspect(path).precision == "int8"
+
+
+def test_values_that_no_image_moves_keep_a_range_that_kernels_can_compute_with(images, tmp_path):
+    (artifact,) = convert(
+        made(1, Dead),
+        [(TFLITE, LITERT, "int8")],
+        tmp_path,
+        quantize=lambda network, how: quantize(network, how, images),
+    )
+    assert artifact.parity.sqnr_db > 25
+    _, *middle, _ = operators(artifact.path)
+    assert all(types == {SCHEMA.TensorType.INT8} for _, types in middle)
 
 
 def test_a_limit_keeps_what_does_the_damage_in_float(images, tmp_path):
