@@ -10,10 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edgeeff import registry
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Concat, Conv2d, Dense, Mean
+
+# A busy machine is slow; that is no fault of an example.
+settings.register_profile("edgeeff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edgeeff")
 
 
 def _network(*, splits_the_delegate: bool = False) -> Graph:

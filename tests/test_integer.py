@@ -17,6 +17,7 @@ from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.converters._integer_plan import integer_nodes
+from edgeeff.converters._judge import leading, least_lead
 from edgeeff.converters._ranges import METHODS, limits
 from edgeeff.converters._slopes import Profile, Profiler
 from edgeeff.errors import ConversionError, UsageError
@@ -160,6 +161,18 @@ def test_a_limit_that_nothing_reaches_keeps_no_file(network, images, tmp_path):
         list(convert(network, [(TFLITE, LITERT, "int8")], tmp_path, quantize=mixed, options=IntegerOptions(200)))
     assert caught.value.exit_code == 6
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_is_sure_where_it_leads_by_what_two_roundings_may_take(network, images):
+    quantised = quantize(network, "int8", images).graph
+    step = quantised.quantization.values[quantised.outputs[0]].scale
+    assert least_lead(quantised) == 2 * step
+    assert least_lead(network.graph) == 0
+    expected = np.array([[0, 3, 1], [0, 3, 1], [0, 3, 1], [0, 3, 1]], np.float32)
+    made = step * np.array([[0, 5, 3], [0, 5, 4], [0, 5, 5], [5, 4, 0]], np.float32)
+    assert parity.agreement([expected], [made]) == 3
+    assert leading(expected, made, 2 * step) == 1
+    assert leading(expected, made, 0) == 2
 
 
 def test_int8_without_images_says_what_it_needs(network):
