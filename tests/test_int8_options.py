@@ -46,6 +46,14 @@ def test_what_is_no_share_is_refused(text):
     assert "is not a share such as 1% or 0.01" in done.output
 
 
+def test_int8_without_images_is_refused_before_anything_is_written(tmp_path):
+    command = ["--variant", "lite0", "--precision", "fp32", "--precision", "int8", "--out", str(tmp_path)]
+    done = CliRunner().invoke(convert, command)
+    assert isinstance(done.exception, UsageError)
+    assert "needs --calibration DIR" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_technique_has_a_suggestion():
     done = CliRunner().invoke(convert, ["--variant", "lite0", "--precision", "int8", "--without", "bias-corection"])
     assert isinstance(done.exception, UsageError)
@@ -64,7 +72,7 @@ def test_an_unknown_technique_has_a_suggestion():
 def test_options_that_would_do_nothing_are_refused(request_, option):
     with pytest.raises(UsageError, match=f"{option} changes nothing at --precision fp32"):
         request_.require_use(["fp32"])
-    request_.require_use(["fp32", "int8"])
+    replace(request_, calibration=Path("none")).require_use(["fp32", "int8"])
 
 
 def test_a_drop_of_classes_needs_classes():
