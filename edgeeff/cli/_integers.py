@@ -51,7 +51,7 @@ class IntegerRequest:
     options: IntegerOptions = field(default_factory=IntegerOptions)
 
     def require_use(self, precisions: Sequence[str]) -> None:
-        """Refuses options that none of the precisions would use, and precisions that want what was not given."""
+        """Refuses options that none of the precisions would use."""
         rounded = [precision for precision in precisions if precision in _ROUNDED]
         options = self.options
         given = {
@@ -67,6 +67,9 @@ class IntegerRequest:
                 raise UsageError(
                     f"{option} changes nothing at --precision {', '.join(precisions)}", "add --precision int8"
                 )
+
+    def require_images(self, precisions: Sequence[str]) -> None:
+        """Refuses a precision that wants images where none were named, before other files are written."""
         if "int8" in precisions and self.calibration is None:
             raise UsageError(
                 "--precision int8 needs --calibration DIR, a folder of photos, or --calibration none",

@@ -126,6 +126,7 @@ def convert(
         road, road_targets = find_road(
             via, formats, precisions, **{"for": machine, "io": io, **request.unused_by_roads}
         )
+    request.require_images(precisions)
     if module is not None:
         networks = iter([_module_network(module, inputs)])
     else:
