@@ -154,7 +154,12 @@ def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number:
         ],
     }[line]
     argv = [sys.executable, "-m", "edgeeff", *arguments, "--json"]
-    with subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+
+    def unblocked() -> None:  # nohup's children ignore SIGHUP, and so would this one
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, cwd=folder, preexec_fn=unblocked, **pipes) as process:
         assert process.stderr is not None
         while line not in (text := process.stderr.readline()):
             assert text
