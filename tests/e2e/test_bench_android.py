@@ -228,6 +228,10 @@ def test_two_phones_at_once_with_a_runner_from_the_network(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = runner()
     first, second = phone(), phone({"ro.product.model": "Pixel 9 Pro", "ro.product.device": "caiman"})
+    from edgeeff import registry
+
+    # The adb server itself may drop one of two connections that are asked for in the same moment.
+    registry.transport("adb").discover([first.serial, second.serial])
     arguments = [small_tflite, "--device", f"adb:{first.serial}", "--device", f"adb:{second.serial}"]
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
