@@ -83,17 +83,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         # A native module that is interrupted while it is imported makes an ImportError of it.
         code = _interrupted(argv) if stop.asked else _failed(error, argv)
+    else:
+        # Asked for in the last moment, or swallowed by a library that catches everything: done, but not as if unasked.
+        code = _asked_too_late(code) if stop.asked else code
     sys.exit(code if isinstance(code, int) else 0)
 
 
 class _Stop:
     """Remembers that Ctrl-C was pressed, and lets SIGTERM and SIGHUP clean up in the same way.
 
-    So no temporary file and no running child stays behind.
+    So no temporary file and no running child stays behind. Python swallows what is raised in the callback of a weak
+    reference or in a finalizer, and the work would go on to its end; a signal that fell into one is raised once more.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self._usual_hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             usual = (signal.SIG_DFL, signal.default_int_handler)
@@ -103,6 +108,19 @@ class _Stop:
     def _ask(self, number: int, frame: object) -> None:
         self.asked = True
         raise KeyboardInterrupt
+
+    def _swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
+        if not (self.asked and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+            self._usual_hook(unraisable)
+        elif hasattr(signal, "setitimer"):  # Windows has none: there the exit code alone tells
+            signal.signal(signal.SIGALRM, self._ask)
+            signal.setitimer(signal.ITIMER_REAL, 0.02)  # not at once: the callback is still on the stack
+
+
+def _asked_too_late(code: object) -> int:
+    if code != INTERRUPTED:  # else the command has told by itself what it kept
+        say("interrupted")
+    return INTERRUPTED
 
 
 def _interrupted(argv: Sequence[str]) -> int:
