@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgeeff.commands import Request
 from edgeeff.errors import UsageError
+from edgeeff.measuring.commands import Request
 
 _RUNS = ("num_runs", "min_secs", "max_secs", "warmup_runs", "warmup_min_secs")
 _OLD = frozenset({"graph", "num_threads", *_RUNS, "use_gpu", "use_nnapi", "input_layer", "input_layer_shape"})

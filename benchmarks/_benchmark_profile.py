@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edgeeff.commands import Command, Output, Request
-from edgeeff.profiling import Step, StepTimes
-from edgeeff.records import why_failed
+from edgeeff.measuring.commands import Command, Output, Request
+from edgeeff.measuring.records import why_failed
+from edgeeff.profiling.join import Step, StepTimes
 
 from ._benchmark_placement import read_fault
 from ._benchmark_text import last_error, read_timings

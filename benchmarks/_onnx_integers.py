@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.machines import this_machine
+from edgeeff.int8.machines import this_machine
 from edgeeff.parity import sqnr_db
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeeff.commands import Command, Output, Request
-from edgeeff.profiling import Step, StepTimes
+from edgeeff.measuring.commands import Command, Output, Request
+from edgeeff.measuring.records import on_cpus, read_records, spec, why
+from edgeeff.profiling.join import Step, StepTimes
 from edgeeff.protocols import Device
-from edgeeff.records import on_cpus, read_records, spec, why
 
 from ._python import python_runner
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from edgeeff.errors import UsageError
-from edgeeff.pair_records import PairRecordRunner
+from edgeeff.measuring.pair_records import PairRecordRunner
 from edgeeff.protocols import Device
 
 from ._python_check import require_runtime

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeeff.commands import Command, Output, Request
 from edgeeff.errors import DeviceError, UsageError
 from edgeeff.files import sha256_of
-from edgeeff.launch import run_command
+from edgeeff.measuring.commands import Command, Output, Request
+from edgeeff.measuring.launch import run_command
+from edgeeff.measuring.records import failed, on_cpus, one_line, why_failed
 from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner
-from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch
 
 from ._benchmark_flags import Flags, arguments, environment, read_flags

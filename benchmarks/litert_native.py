@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeeff.commands import Command, Output, Request
 from edgeeff.errors import UsageError
 from edgeeff.files import sha256_of
+from edgeeff.measuring.commands import Command, Output, Request
+from edgeeff.measuring.records import failed, on_cpus, parse
 from edgeeff.protocols import Device, InstalledRunner, Runner
-from edgeeff.records import failed, on_cpus, parse
 from edgeeff.values import DeviceProfile, Launch
 
 from ._native_build import LIBRARY_VARIABLE, built, compiler, is_native_runner, library

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from edgeeff.commands import Command, LaunchPolicy, Output, Request
 from edgeeff.errors import DeviceError, UsageError
 from edgeeff.files import sha256_of
-from edgeeff.launch import run_command
+from edgeeff.measuring.commands import Command, LaunchPolicy, Output, Request
+from edgeeff.measuring.launch import run_command
+from edgeeff.measuring.records import failed, on_cpus, one_line, why_failed
 from edgeeff.protocols import Device, InstalledRunner, Runner
-from edgeeff.records import failed, on_cpus, one_line, why_failed
 from edgeeff.values import DeviceProfile, Launch, Summary
 
 from ._benchmark_text import last_error

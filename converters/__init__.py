@@ -10,10 +10,10 @@ from edgeeff.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
-    from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
     from edgeeff.graph import Graph
-    from edgeeff.integer_options import IntegerOptions
+    from edgeeff.int8.calibration import Calibration
+    from edgeeff.int8.integer_options import IntegerOptions
     from edgeeff.protocols import Array
 
     from ._trace import Trace
@@ -92,10 +92,10 @@ def quantize(
     """
     from dataclasses import replace
 
-    from edgeeff.calibration import NO_PHOTOS
     from edgeeff.errors import UsageError
-    from edgeeff.integer_options import IntegerOptions
-    from edgeeff.quantization import image_scale
+    from edgeeff.int8.calibration import NO_PHOTOS
+    from edgeeff.int8.integer_options import IntegerOptions
+    from edgeeff.int8.quantization import image_scale
 
     from ._synthesis import CAVEAT
     from ._to_int8 import integers, weights_to_int8

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import HIGHEST
 from edgeeff.ops import Conv2d, Dense, is_depthwise
-from edgeeff.quantization import HIGHEST
 
 from ._layer_inputs import LayerInputs, can_be_seen
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from edgeeff.graph import Graph
+from edgeeff.int8.quantization import Quantization
 from edgeeff.ops import Conv2d, Dense, Weight
-from edgeeff.quantization import Quantization
 
 from ._execute import Executor
 from ._layer_inputs import LayerInputs, channel_means

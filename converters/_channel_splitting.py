@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import HIGHEST, LOWEST
 from edgeeff.ops import Activation, Conv2d, Dense, Weight, is_depthwise
-from edgeeff.quantization import HIGHEST, LOWEST
 
 from ._slopes import Limits, channel_slopes
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import HARD_SIGMOID, HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
 from edgeeff.ops import (
     Activation,
     Affine,
@@ -30,7 +31,6 @@ from edgeeff.ops import (
     Transpose,
     Unary,
 )
-from edgeeff.quantization import HARD_SIGMOID, HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
 
 _BATCH = 8
 

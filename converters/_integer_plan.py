@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import GIVEN_FORMS, HIGHEST, LOWEST, Quantization, ValueScale, value_scale, weight_scales
 from edgeeff.ops import (
     Binary,
     Concat,
@@ -27,7 +28,6 @@ from edgeeff.ops import (
     Unary,
     is_depthwise,
 )
-from edgeeff.quantization import GIVEN_FORMS, HIGHEST, LOWEST, Quantization, ValueScale, value_scale, weight_scales
 
 from ._windows import never_negative
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff import parity
-from edgeeff.expectation import Expected, expected_sqnr
 from edgeeff.graph import Graph
+from edgeeff.int8.expectation import Expected, expected_sqnr
 
 from ._execute import outputs
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import Quantization, channelwise, weight_to_int8
 from edgeeff.ops import Activation, Conv2d, Dense, is_depthwise
-from edgeeff.quantization import Quantization, channelwise, weight_to_int8
 
 from ._onnx_lowering import Lowering
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import channelwise, weight_to_int8
 from edgeeff.ops import Activation
-from edgeeff.quantization import channelwise, weight_to_int8
 
 from ._half import require_half
 from ._onnx_builder import OnnxBuilder

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeeff.graph import Graph, Node
-from edgeeff.ops import Activation, Binary, Dense, Mean, Reshape, Unary
-from edgeeff.quantization import (
+from edgeeff.int8.quantization import (
     GIVEN_FORMS,
     HARD_SIGMOID,
     HIGHEST,
@@ -27,6 +26,7 @@ from edgeeff.quantization import (
     io_scale,
     weight_to_int8,
 )
+from edgeeff.ops import Activation, Binary, Dense, Mean, Reshape, Unary
 
 from ._integer_plan import MOVES
 from ._onnx_lowering import Lowering

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from edgeeff.graph import Graph, Node
-from edgeeff.machines import Machine
+from edgeeff.int8.machines import Machine
 from edgeeff.ops import op_kind
 
 _CONVERSION_S = 0.33e-9

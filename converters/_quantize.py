@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeeff.calibration import held_out_of
 from edgeeff.graph import Graph
+from edgeeff.int8.calibration import held_out_of
+from edgeeff.int8.quantization import Quantization, ValueScale, value_scale
 from edgeeff.ops import Unary
-from edgeeff.quantization import Quantization, ValueScale, value_scale
 
 from ._channel_splitting import split_channels
 from ._integer_plan import integer_nodes, plan

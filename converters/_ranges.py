@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
-from edgeeff.quantization import ValueScale, value_scale
+from edgeeff.int8.quantization import ValueScale, value_scale
 
 from ._execute import Executor
 from ._slopes import Limits, Profile

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeeff.graph import Graph
+from edgeeff.int8.quantization import HIGHEST, LOWEST, ValueScale
 from edgeeff.ops import Unary
-from edgeeff.quantization import HIGHEST, LOWEST, ValueScale
 
 from ._execute import Executor
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeeff.graph import Graph
+from edgeeff.int8.quantization import HIGHEST, LOWEST, ValueScale, value_scale
 from edgeeff.ops import Unary
-from edgeeff.quantization import HIGHEST, LOWEST, ValueScale, value_scale
 
 from ._slopes import Profile
 

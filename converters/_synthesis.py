@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.calibration import NO_PHOTOS, Calibration, held_out_of
 from edgeeff.errors import UsageError
+from edgeeff.int8.calibration import NO_PHOTOS, Calibration, held_out_of
 
 if TYPE_CHECKING:
     from edgeeff.convert import Network

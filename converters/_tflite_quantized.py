@@ -15,8 +15,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
 from edgeeff.ops import Shape, Unary, Weight, is_depthwise
-from edgeeff.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
 from ._tflite_lowering import OPERATORS, Lowering, stored_shape

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeeff.graph import Graph, Node
-from edgeeff.quantization import ValueScale, value_scale
+from edgeeff.int8.quantization import ValueScale, value_scale
 
 from ._execute import Executor
 from ._integer_plan import plan

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
-from edgeeff.integer_options import IntegerOptions
-from edgeeff.machines import Machine, this_machine
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.machines import Machine, this_machine
+from edgeeff.int8.quantization import Quantization, ValueScale
 from edgeeff.ops import op_kind
 from edgeeff.proportions import Share
-from edgeeff.quantization import Quantization, ValueScale
 
 from ._integer_plan import integer_nodes
 from ._judge import Judge, Score

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgeeff.graph import Graph
+from edgeeff.int8.quantization import Quantization, weight_scales
 from edgeeff.ops import Conv2d, Dense, is_depthwise
-from edgeeff.quantization import Quantization, weight_scales
 
 from ._adaptive_rounding import round_adaptively
 from ._bias_correction import correct_biases

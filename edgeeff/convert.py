@@ -19,10 +19,10 @@ from edgeeff import parity
 from edgeeff.artifacts import write_manifest
 from edgeeff.errors import ConversionError
 from edgeeff.files import replacing, sha256_of
-from edgeeff.integer_options import IntegerOptions
-from edgeeff.integers import IntegerForm, Quantizer, in_form, io_metadata, once, reads_bytes, stored, with_scales
-from edgeeff.machines import Machine
-from edgeeff.quantization import from_io, to_io
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.integers import IntegerForm, Quantizer, in_form, io_metadata, once, reads_bytes, stored, with_scales
+from edgeeff.int8.machines import Machine
+from edgeeff.int8.quantization import from_io, to_io
 from edgeeff.values import Artifact, Normalisation, Parity
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from edgeeff import stats
-from edgeeff.cases import Wanted, build_cases, usual_runner
-from edgeeff.commands import LaunchPolicy
-from edgeeff.conditions import too_hot
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 from edgeeff.files import sha256_of
-from edgeeff.launch import push, run_launch
+from edgeeff.measuring.cases import Wanted, build_cases, usual_runner
+from edgeeff.measuring.commands import LaunchPolicy
+from edgeeff.measuring.conditions import too_hot
+from edgeeff.measuring.launch import push, run_launch
 from edgeeff.protocols import Device
 from edgeeff.values import DeviceState
 

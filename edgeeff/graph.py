@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edgeeff.errors import ConversionError
+from edgeeff.int8.quantization import Quantization
 from edgeeff.ops import Conv2d, Dense, Op, Shape, op_kind, weights_of
-from edgeeff.quantization import Quantization
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.conventions import default
 from edgeeff.convert import Network
 from edgeeff.errors import ConversionError, EdgeeffError, MissingExtraError, UsageError
+from edgeeff.weights.conventions import default
 
 if TYPE_CHECKING:
     from edgeeff.graph import Graph
     from edgeeff.protocols import ModelFamily
     from edgeeff.values import Variant
-    from edgeeff.weights import LoadedWeights
+    from edgeeff.weights.sources import LoadedWeights
 
 NOISE_LABEL = "seeded noise, N(0, 1), seed 0"
 

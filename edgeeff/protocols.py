@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeeff.commands import Command, Output, PairRequest, Request
     from edgeeff.compare import PairResult
     from edgeeff.costs import Costs
     from edgeeff.graph import Graph
-    from edgeeff.profiling import StepTimes
+    from edgeeff.measuring.commands import Command, Output, PairRequest, Request
+    from edgeeff.profiling.join import StepTimes
     from edgeeff.values import (
         BuildConvention,
         Connected,
@@ -100,7 +100,7 @@ class Converter(Protocol):
 
     @property
     def machine_specific(self) -> bool:
-        """Whether its files of integers are made for one kind of machine, see `edgeeff.machines`."""
+        """Whether its files of integers are made for one kind of machine, see `edgeeff.int8.machines`."""
 
     def write(self, graph: Graph, path: Path, *, precision: str, metadata: Mapping[str, str]) -> None:
         """Writes the graph. The same graph, precision and metadata give the same bytes.

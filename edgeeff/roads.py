@@ -14,7 +14,7 @@ from edgeeff.artifacts import write_manifest
 from edgeeff.convert import Network, convert, file_name
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import cannot_write, sha256_of
-from edgeeff.integer_options import IntegerOptions
+from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.protocols import Road, Runtime
 from edgeeff.values import Artifact, Parity, TensorSpec
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.calibration import SUFFIXES, preprocess
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import cannot_read
+from edgeeff.int8.calibration import SUFFIXES, preprocess
 from edgeeff.values import Normalisation, Variant
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def network(variant: Variant, family: ModelFamily, classes: int) -> Any:
     """The torch network of a variant with random weights, ready to be trained."""
     import torch
 
-    from edgeeff.weights import random
+    from edgeeff.weights.sources import random
 
     weights = random(variant, family, classes=classes, padding=None)
     module = family.build(variant, classes=classes, padding=weights.padding, bn_eps=weights.bn_eps)

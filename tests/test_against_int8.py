@@ -14,9 +14,9 @@ from edgeeff.benchmarks.against._int8_table import FLOAT, Judged, Result, Timed,
 from edgeeff.benchmarks.against._measure import Cost
 from edgeeff.benchmarks.against._photos import CALIBRATION_CROPS, HELD_OUT_CROPS, in_order, photos, write_crops
 from edgeeff.benchmarks.against.photos_of_gcompris import pictures
-from edgeeff.calibration import held_out_of
 from edgeeff.errors import UsageError
 from edgeeff.evaluation.scores import Comparison
+from edgeeff.int8.calibration import held_out_of
 from edgeeff.proportions import Share
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgeeff import baseline
 from edgeeff.cli.baseline import baseline as command
 from edgeeff.errors import UsageError
+from edgeeff.gate import kept_baseline as baseline
 
 TARGETS = ["kept", "kept.tar.gz"]
 

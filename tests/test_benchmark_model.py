@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from edgeeff.benchmarks._benchmark_flags import Flags, read_flags
 from edgeeff.benchmarks._benchmark_result import read_result
 from edgeeff.benchmarks.benchmark_model import InstalledBenchmark
-from edgeeff.commands import Output, Request
 from edgeeff.errors import MeasurementError, UsageError
+from edgeeff.measuring.commands import Output, Request
 from edgeeff.values import Launch
 
 GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"

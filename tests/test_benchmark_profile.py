@@ -8,9 +8,9 @@ import pytest
 
 from edgeeff import registry
 from edgeeff.benchmarks._benchmark_profile import CAVEAT, BenchmarkProfiler, read_steps
-from edgeeff.commands import Command, LaunchPolicy, Output, Request
 from edgeeff.errors import MeasurementError
-from edgeeff.profiling import join
+from edgeeff.measuring.commands import Command, LaunchPolicy, Output, Request
+from edgeeff.profiling.join import join
 from edgeeff.protocols import Profiler
 
 GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"

@@ -13,8 +13,8 @@ from edgeeff.converters._execute import outputs
 from edgeeff.converters._quantize import IntegerQuantizer
 from edgeeff.converters._ranges import limits
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import Quantization, value_scale
 from edgeeff.ops import Conv2d, Dense, Mean
-from edgeeff.quantization import Quantization, value_scale
 
 CHANNELS, UNUSED, SENSITIVE = 8, (2, 5, 7), 3
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff import baseline, store
+from edgeeff import store
 from edgeeff.artifacts import manifest_path, write_manifest
 from edgeeff.compare import Comparison, Pair
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 from edgeeff.files import sha256_of
+from edgeeff.gate import kept_baseline as baseline
 from edgeeff.gate.baseline import Match, candidates, resolve
 from edgeeff.values import Artifact, DeviceInfo, DeviceState, Launch, Measurement, TensorSpec
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeeff import baseline, registry, store
+from edgeeff import registry, store
+from edgeeff.gate import kept_baseline as baseline
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Conv2d, Mean
 

@@ -14,7 +14,6 @@ import pytest
 
 from edgeeff import registry
 from edgeeff.compare import Check, Verdict, exit_code
-from edgeeff.conditions import Gate
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
 from edgeeff.gate.figures import Limits
@@ -24,11 +23,12 @@ from edgeeff.gate.session import CheckRun, GatePolicy, PairDone
 from edgeeff.gate.several import Build
 from edgeeff.gate.verdict import check_of
 from edgeeff.graph import Graph, Node
-from edgeeff.launch import Case
+from edgeeff.measuring.conditions import Gate
+from edgeeff.measuring.launch import Case
+from edgeeff.measuring.pair_records import PairRecordRunner
+from edgeeff.measuring.records import RecordRunner
 from edgeeff.ops import Conv2d, Mean
-from edgeeff.pair_records import PairRecordRunner
 from edgeeff.protocols import Device
-from edgeeff.records import RecordRunner
 from edgeeff.report.check_text import checks_text
 from edgeeff.values import DeviceInfo, DeviceProfile, DeviceState, Measurement
 

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from edgeeff.checkpoints import read
 from edgeeff.errors import UsageError
+from edgeeff.weights.checkpoints import read
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2, dtype=torch.float16)}
 
@@ -150,7 +150,8 @@ def test_a_bomb_takes_no_memory(tmp_path: Path, bomb: bytes) -> None:
     path.write_bytes(bomb)
     code = (
         "import sys, resource, torch, safetensors; from pathlib import Path\n"
-        "from edgeeff.errors import UsageError; from edgeeff import registry; from edgeeff.weights import load\n"
+        "from edgeeff.errors import UsageError\n"
+        "from edgeeff import registry; from edgeeff.weights.sources import load\n"
         "f = registry.families()['efficientnet']\n"
         "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = used()\n"

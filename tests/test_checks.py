@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff import checks
+from edgeeff.measuring import checks
 from edgeeff.report.bench_table import bench_json, bench_text
 from edgeeff.values import DeviceInfo, DeviceState, Launch, Measurement, Summary
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.conditions import Gate, capped_since, chosen_cpus, too_hot
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
+from edgeeff.measuring.conditions import Gate, capped_since, chosen_cpus, too_hot
 from edgeeff.values import DeviceProfile, DeviceState, Launch, ThermalLimits
 
 LIMITS = ThermalLimits(max_status=0, max_temperature_c=45.0, cooldown_s=20.0)

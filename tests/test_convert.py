@@ -25,7 +25,7 @@ from edgeeff.converters import trace
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import replacing, sha256_of
 from edgeeff.networks import NOISE_LABEL, from_variant, noise
-from edgeeff.weights import load
+from edgeeff.weights.sources import load
 
 FORMATS = ("onnx", "tflite")
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgeeff.expectation import expected_sqnr
+from edgeeff.int8.expectation import expected_sqnr
 
 SPREAD = 1.2
 """Of the logarithm of an image's noise: 5 dB, as measured on B0."""

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from edgeeff import registry
-from edgeeff.calibration import Calibration
 from edgeeff.convert import INTEGER_PRECISIONS, Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._integer_plan import integer_nodes, plan
 from edgeeff.errors import UsageError
-from edgeeff.integer_options import IntegerOptions
+from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.quantization import value_scale
 from edgeeff.networks import from_variant
 from edgeeff.ops import Concat, Pool, op_kind
 from edgeeff.protocols import Converter, ModelFamily, Runtime
-from edgeeff.quantization import value_scale
 from edgeeff.values import Variant
-from edgeeff.weights import load, random
+from edgeeff.weights.sources import load, random
 
 FAMILIES = registry.families()
 MEMBERS = {variant.name: (variant, family) for family in FAMILIES.values() for variant in family.variants.values()}

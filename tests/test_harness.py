@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff.cases import Wanted, build_cases
-from edgeeff.commands import LaunchPolicy
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError
-from edgeeff.harness import LaunchDone, Policy, run_session
-from edgeeff.launch import Case
+from edgeeff.measuring.cases import Wanted, build_cases
+from edgeeff.measuring.commands import LaunchPolicy
+from edgeeff.measuring.harness import LaunchDone, Policy, run_session
+from edgeeff.measuring.launch import Case
+from edgeeff.measuring.records import RecordRunner
 from edgeeff.protocols import Device
-from edgeeff.records import RecordRunner
 from edgeeff.values import DeviceProfile, DeviceState
 
 ANSWER = """

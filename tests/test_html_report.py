@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from edgeeff.objective import HARD, SOFT, TARGET_MACS, Exponents
-from edgeeff.profiles import OpTime, Profile
+from edgeeff.profiling.profiles import OpTime, Profile
 from edgeeff.proportions import Share
 from edgeeff.report import to_html
 from edgeeff.report._document import _score, _top1

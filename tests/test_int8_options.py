@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeeff.calibration import held_out_of
 from edgeeff.cli._integers import IntegerRequest, ShareType
 from edgeeff.cli.convert import convert
 from edgeeff.convert import Network
 from edgeeff.converters import synthesise
 from edgeeff.errors import UsageError
 from edgeeff.graph import Graph
-from edgeeff.integer_options import IntegerOptions
+from edgeeff.int8.calibration import held_out_of
+from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.report.artifacts_table import artifacts_text
 from edgeeff.values import Artifact, Normalisation, Parity
 

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from edgeeff import parity, registry
-from edgeeff.calibration import Calibration
 from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
@@ -22,9 +21,10 @@ from edgeeff.converters._ranges import METHODS, limits
 from edgeeff.converters._slopes import Profile, Profiler
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.graph import Graph
-from edgeeff.integer_options import IntegerOptions
+from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.quantization import SIGMOID, Quantization
 from edgeeff.networks import NOISE_LABEL, noise
-from edgeeff.quantization import SIGMOID, Quantization
 
 SCHEMA = importlib.import_module("ai_edge_litert.schema_py_generated")
 TFLITE = registry.converter("tflite")

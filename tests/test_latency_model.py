@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeeff import latency_model, registry, stats
+from edgeeff import registry, stats
 from edgeeff.cli.predict import predict, shapes
 from edgeeff.converters import quantize_for_timing, trace
 from edgeeff.errors import UsageError
-from edgeeff.latency_model import Sample, Setting, Stored, costs, fit, load, save
 from edgeeff.networks import from_variant
-from edgeeff.probes import SCALINGS, scaled
+from edgeeff.prediction import latency_model
+from edgeeff.prediction.latency_model import Sample, Setting, Stored, costs, fit, load, save
+from edgeeff.prediction.probes import SCALINGS, scaled
 from edgeeff.values import DeviceInfo, Launch, Measurement
-from edgeeff.weights import load as load_weights
+from edgeeff.weights.sources import load as load_weights
 
 SECONDS = {"pointwise Mmac": 2e-5, "pointwise ops": 3e-6, "depthwise 3 Mmac": 9e-5, "elementwise Mel": 1e-4}
 HOST = DeviceInfo("host", "host", "Some CPU", "Debian 12", "6.1", "x86_64", 2, None)

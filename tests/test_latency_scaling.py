@@ -13,13 +13,13 @@ from edgeeff import registry
 from edgeeff.cli.predict import shapes
 from edgeeff.cli.scale import scale
 from edgeeff.errors import UsageError
-from edgeeff.latency_model import LatencyModel, Sample, Setting, Stored, costs, costs_without_graph, save
-from edgeeff.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
-from edgeeff.law import deepening, law_for
 from edgeeff.objective import SOFT
-from edgeeff.probes import scaled
+from edgeeff.prediction.latency_model import LatencyModel, Sample, Setting, Stored, costs, costs_without_graph, save
+from edgeeff.prediction.probes import scaled
 from edgeeff.report.search_table import PAPER
-from edgeeff.solve import Bases
+from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
+from edgeeff.scaling.law import deepening, law_for
+from edgeeff.scaling.solve import Bases
 from edgeeff.targets import resolve
 
 FAMILY = registry.families()["efficientnet"]

@@ -17,7 +17,7 @@ from edgeeff.models._network import ConvNorm, same_padding
 from edgeeff.models._spec import Conv
 from edgeeff.protocols import ModelFamily
 from edgeeff.values import BuildConvention, Variant
-from edgeeff.weights import random
+from edgeeff.weights.sources import random
 
 LAST = torch.channels_last
 """Torch convolves small images several times as fast with the channels last."""

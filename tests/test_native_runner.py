@@ -13,10 +13,10 @@ import pytest
 from edgeeff import registry
 from edgeeff.benchmarks import _native_build
 from edgeeff.benchmarks._native_build import built, compiler, library
-from edgeeff.cases import Wanted, build_cases
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import DeviceError, UsageError
-from edgeeff.harness import Policy, run_session
+from edgeeff.measuring.cases import Wanted, build_cases
+from edgeeff.measuring.harness import Policy, run_session
 from edgeeff.values import Launch
 
 pytestmark = pytest.mark.skipif(compiler("host", None) is None, reason="this machine has no C compiler")
@@ -56,8 +56,8 @@ def test_a_network_that_one_delegate_does_not_cover_is_marked(split_tflite: Path
 def test_all_runs_are_kept_up_to_the_most_that_are_wanted(small_tflite: Path) -> None:
     case = build_cases([small_tflite], HostDevice(), Wanted("test", ["litert_native"], (1,)))[0]
     runner = NATIVE.install(HostDevice(), None)
-    from edgeeff.commands import LaunchPolicy
-    from edgeeff.launch import Pushed, run_launch
+    from edgeeff.measuring.commands import LaunchPolicy
+    from edgeeff.measuring.launch import Pushed, run_launch
 
     policy = LaunchPolicy(max_runs=7, max_s=60.0, warmup_s=0.0)
     found = run_launch(case, HostDevice(), Pushed(runner, str(small_tflite)), policy, 0)
@@ -84,8 +84,8 @@ def test_what_it_cannot_load_is_an_error_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_gpu_that_is_not_there_is_a_fallback_and_fails_unless_allowed(small_tflite: Path) -> None:
-    from edgeeff.commands import Request
-    from edgeeff.launch import run_command
+    from edgeeff.measuring.commands import Request
+    from edgeeff.measuring.launch import run_command
 
     device = HostDevice()
     runner = NATIVE.install(device, None)
@@ -125,8 +125,8 @@ def test_an_ndk_is_found_by_its_layout(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_without_compiler_or_library_it_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from edgeeff.cases import usual_runner
     from edgeeff.catalog import load_catalog
+    from edgeeff.measuring.cases import usual_runner
 
     android = load_catalog(tmp_path)["android"]
     assert "NDK" in (NATIVE.missing(android, None) or "")

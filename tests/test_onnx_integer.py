@@ -13,17 +13,15 @@ from torch import nn
 
 from edgeeff import parity, registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.calibration import Calibration
-from edgeeff.cases import Wanted, build_cases
 from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import ConversionError
-from edgeeff.integers import IntegerForm
-from edgeeff.machines import MACHINES, find_machine, machine_of, this_machine
-from edgeeff.networks import NOISE_LABEL, noise
-from edgeeff.quantization import (
+from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.integers import IntegerForm
+from edgeeff.int8.machines import MACHINES, find_machine, machine_of, this_machine
+from edgeeff.int8.quantization import (
     ValueScale,
     from_io,
     image_scale,
@@ -34,6 +32,8 @@ from edgeeff.quantization import (
     weight_scales,
     weight_to_int8,
 )
+from edgeeff.measuring.cases import Wanted, build_cases
+from edgeeff.networks import NOISE_LABEL, noise
 from edgeeff.values import Normalisation
 
 onnx = importlib.import_module("onnx")

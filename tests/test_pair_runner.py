@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from edgeeff.benchmarks._python import runner_file
-from edgeeff.commands import Output, PairPolicy, PairRequest, PairSide
 from edgeeff.compare import PairResult
 from edgeeff.errors import MeasurementError
-from edgeeff.pair_records import PairRecordRunner
+from edgeeff.measuring.commands import Output, PairPolicy, PairRequest, PairSide
+from edgeeff.measuring.pair_records import PairRecordRunner
 
 QUICK = PairPolicy(warmup_runs=2, warmup_s=0.0, pairs=12, min_pairs=3, max_s=10.0, timeout_s=60.0)
 

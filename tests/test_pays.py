@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeeff.pays import latency_ratios, verdict
+from edgeeff.int8.pays import latency_ratios, verdict
 
 
 class Clock:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edgeeff.benchmarks.onnxruntime_perf_test import NAME, InstalledPerfTest, build_type
-from edgeeff.commands import LaunchPolicy, Output, Request
 from edgeeff.errors import MeasurementError, UsageError
+from edgeeff.measuring.commands import LaunchPolicy, Output, Request
 from edgeeff.values import Launch
 
 GOLDEN = Path(__file__).parent / "golden" / "onnxruntime_perf_test"

@@ -15,7 +15,7 @@ from edgeeff import registry
 from edgeeff.errors import UsageError
 from edgeeff.protocols import ModelFamily
 from edgeeff.values import Variant, WeightsSource
-from edgeeff.weights import load, random
+from edgeeff.weights.sources import load, random
 
 FAMILIES = registry.families()
 
@@ -71,7 +71,7 @@ def test_auto_falls_back_to_random_loudly() -> None:
 def in_hub(home: Path, code: str) -> str:
     """Runs code beside the real hub client, offline and with a cache of its own."""
     script = (
-        "from edgeeff import registry; from edgeeff.errors import UsageError; from edgeeff.weights import load;"
+        "from edgeeff import registry; from edgeeff.errors import UsageError; from edgeeff.weights.sources import load;"
         "f = registry.families()['efficientnet']\n"
     ) + code
     environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}

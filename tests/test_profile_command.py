@@ -15,9 +15,9 @@ from edgeeff.benchmarks._profiler import RecordProfiler
 from edgeeff.benchmarks._python import runner_file
 from edgeeff.benchmarks._xnnpack import file_types
 from edgeeff.cli import cli
-from edgeeff.commands import Output
 from edgeeff.errors import MeasurementError, UsageError
-from edgeeff.profiles import read_profiles
+from edgeeff.measuring.commands import Output
+from edgeeff.profiling.profiles import read_profiles
 from edgeeff.protocols import Profiler
 
 

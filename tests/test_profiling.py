@@ -10,8 +10,8 @@ import pytest
 
 from edgeeff import registry
 from edgeeff.errors import UsageError
-from edgeeff.profiles import OpTime, Profile, block_of, by_block, by_kind, read_profile, write_profile
-from edgeeff.profiling import Step, join, match
+from edgeeff.profiling.join import Step, join, match
+from edgeeff.profiling.profiles import OpTime, Profile, block_of, by_block, by_kind, read_profile, write_profile
 from edgeeff.values import DeviceInfo, Operator
 
 

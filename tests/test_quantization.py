@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from edgeeff import calibration, parity, registry
-from edgeeff.calibration import Calibration
+from edgeeff import parity, registry
 from edgeeff.convert import Network, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.errors import ConversionError
-from edgeeff.integer_options import IntegerOptions
+from edgeeff.int8 import calibration
+from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8
 from edgeeff.networks import NOISE_LABEL, noise
-from edgeeff.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8
 from edgeeff.values import Normalisation
 
 FORMATS = ("onnx", "tflite")

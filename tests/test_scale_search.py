@@ -16,10 +16,10 @@ from PIL import Image
 from edgeeff import registry
 from edgeeff.cli import cli
 from edgeeff.errors import UsageError
-from edgeeff.grid_study import Proxy, Trained, proxy_of, run
-from edgeeff.law import Law, fit, grid, law_for, points, search
 from edgeeff.report.search_table import PAPER
-from edgeeff.solve import Bases
+from edgeeff.scaling.grid_study import Proxy, Trained, proxy_of, run
+from edgeeff.scaling.law import Law, fit, grid, law_for, points, search
+from edgeeff.scaling.solve import Bases
 from edgeeff.training import Recipe, find
 
 B = registry.families()["efficientnet"]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeeff import registry, scaling
+from edgeeff import registry
 from edgeeff.errors import UsageError
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import Scaling, compound, round_channels, round_repeats, round_resolution
+from edgeeff.scaling import compound as scaling
+from edgeeff.scaling.compound import Scaling, compound, round_channels, round_repeats, round_resolution
 
 B = registry.families()["efficientnet"]
 LITE = registry.families()["efficientnet_lite"]

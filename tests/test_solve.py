@@ -14,8 +14,8 @@ from edgeeff import registry
 from edgeeff.cli import cli
 from edgeeff.errors import UsageError
 from edgeeff.report.scale_table import implied_phi, stages
-from edgeeff.solve import Bases, Ladder, Limits, Scaled, largest, scaled
-from edgeeff.solve_in_time import Timed, best_in_time, estimated_then_measured, largest_in_time
+from edgeeff.scaling.solve import Bases, Ladder, Limits, Scaled, largest, scaled
+from edgeeff.scaling.solve_in_time import Timed, best_in_time, estimated_then_measured, largest_in_time
 
 FAMILIES = registry.families()
 B = FAMILIES["efficientnet"]

@@ -9,8 +9,8 @@ from edgeeff.converters._ranges import ranges, whole
 from edgeeff.converters._slopes import Profile
 from edgeeff.converters._spare_range import Room, best_room, ends, with_room
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.quantization import HIGHEST, LOWEST
 from edgeeff.ops import Unary
-from edgeeff.quantization import HIGHEST, LOWEST
 
 FREE = (-np.inf, np.inf)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff.cases import Wanted, build_cases
-from edgeeff.commands import LaunchPolicy
 from edgeeff.devices.host import HostDevice
-from edgeeff.harness import Policy, run_session, run_sustained
+from edgeeff.measuring.cases import Wanted, build_cases
+from edgeeff.measuring.commands import LaunchPolicy
+from edgeeff.measuring.harness import Policy, run_session, run_sustained
+from edgeeff.measuring.sustained import SUSTAINED, curve, is_sustained
 from edgeeff.objective import SOFT
 from edgeeff.report.build import Inputs, build
 from edgeeff.report.sustained_table import sustained_json, sustained_text
 from edgeeff.report.values import Settings
-from edgeeff.sustained import SUSTAINED, curve, is_sustained
 from edgeeff.values import DeviceState, Launch, Measurement
 
 STATE = DeviceState(cpu_frequency_limit_khz=(2_000_000, 2_800_000), cpu_frequency_max_khz=(2_000_000, 2_800_000))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeeff import registry, weights
+from edgeeff import registry
 from edgeeff.convert import Network
 from edgeeff.converters import trace
 from edgeeff.errors import ConversionError
@@ -21,6 +21,7 @@ from edgeeff.graph import Graph, Node
 from edgeeff.networks import from_variant
 from edgeeff.ops import Conv2d, Dense, Reshape, Shape, Unary
 from edgeeff.parity import sqnr_db
+from edgeeff.weights import sources as weights
 
 TFLITE = registry.converter("tflite")
 LITERT = registry.runtime("litert")

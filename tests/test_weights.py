@@ -19,7 +19,7 @@ from edgeeff import registry
 from edgeeff.errors import UsageError
 from edgeeff.protocols import ModelFamily
 from edgeeff.values import Variant
-from edgeeff.weights import IMAGENET_LABELS, LoadedWeights, load, random
+from edgeeff.weights.sources import IMAGENET_LABELS, LoadedWeights, load, random
 
 FAMILIES = registry.families()
 LAYOUTS = [
@@ -234,7 +234,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
 
 def test_random_weights_are_the_same_in_every_process() -> None:
     code = (
-        "import hashlib; from edgeeff import registry; from edgeeff.weights import load;"
+        "import hashlib; from edgeeff import registry; from edgeeff.weights.sources import load;"
         "f = registry.families()['efficientnet']; w = load(f.variants['b0'], f, 'random', classes=None, padding=None);"
         "print(hashlib.sha256(b''.join(t.numpy().tobytes() for t in w.state_dict.values())).hexdigest(), w.label)"
     )

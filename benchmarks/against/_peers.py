@@ -52,7 +52,7 @@ def torch_network(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     """The network with random weights of seed 0, as `edgeeff convert --weights random` has it, and an image."""
     import torch
 
-    from edgeeff import weights
+    from edgeeff.weights import sources as weights
 
     variant, family = find(name)
     loaded = weights.random(variant, family, classes=None, padding=None)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgeeff.calibration import SUFFIXES
 from edgeeff.errors import UsageError
+from edgeeff.int8.calibration import SUFFIXES
 
 IN_WHEELS = re.compile(
     r"foolbox/data/imagenet_.*\.jpg|sklearn/datasets/images/.*\.jpg|"

@@ -34,12 +34,12 @@ import numpy as np
 
 from edgeeff import registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.calibration import CROP_PADDING, preprocess
 from edgeeff.errors import EdgeeffError, MeasurementError
 from edgeeff.evaluation.classifier import load
 from edgeeff.evaluation.dataset import find_unlabelled
 from edgeeff.evaluation.predictions import predict
 from edgeeff.evaluation.scores import Comparison, score
+from edgeeff.int8.calibration import CROP_PADDING, preprocess
 from edgeeff.report._table import markdown, text
 
 from ._int8_table import FLOAT, Judged, Result, Timed, table

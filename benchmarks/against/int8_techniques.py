@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from edgeeff import registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.calibration import preprocess
 from edgeeff.errors import EdgeeffError, MeasurementError
 from edgeeff.evaluation.dataset import find_unlabelled
+from edgeeff.int8.calibration import preprocess
+from edgeeff.int8.techniques import TECHNIQUES
 from edgeeff.parity import agreement, sqnr_db
 from edgeeff.report._table import Column, Table, text
-from edgeeff.techniques import TECHNIQUES
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ says nothing of their speed. The ways:
 
     full range   weights up to 127: right where sums have 32 bits
     7 bits       weights up to 63, which onnxruntime's own quantizer calls reduce_range
-    pairs        `--for x86-avx2`: weights up to 127, but for pairs whose sum could be cut off (edgeeff/machines.py)
+    pairs        `--for x86-avx2`: weights up to 127, but for pairs whose sum could be cut (edgeeff/int8/machines.py)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import click
 import numpy as np
 
 from edgeeff.artifacts import read_manifest
-from edgeeff.calibration import load
+from edgeeff.int8.calibration import load
 from edgeeff.parity import sqnr_db
 from edgeeff.report._table import Column, Table, text
 

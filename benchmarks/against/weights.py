@@ -78,7 +78,7 @@ def compare(layout: str, ours: str, theirs: str, network: nn.Module) -> float:
     """Signal-to-noise ratio in dB of our outputs against theirs, with the same weights through a file."""
     import torch
 
-    from edgeeff.weights import load, random
+    from edgeeff.weights.sources import load, random
 
     family = next(f for f in registry.families().values() if ours in f.variants)
     variant = family.variants[ours]

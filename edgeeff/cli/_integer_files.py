@@ -13,7 +13,7 @@ from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from edgeeff.convert import Network
-    from edgeeff.integers import IntegerForm
+    from edgeeff.int8.integers import IntegerForm
     from edgeeff.protocols import Converter, Runtime
     from edgeeff.values import Artifact, Port
 
@@ -26,7 +26,7 @@ def integer_form(
     Raises:
         UsageError: a name is unknown, or an option would change nothing.
     """
-    from edgeeff.integers import SUMS_IN_INTEGERS, IntegerForm
+    from edgeeff.int8.integers import SUMS_IN_INTEGERS, IntegerForm
 
     integers = [converter for converter, _, precision in targets if precision in SUMS_IN_INTEGERS]
     if machine is not None and not any(converter.machine_specific for converter in integers):
@@ -38,8 +38,8 @@ def integer_form(
         raise UsageError(f"--io {io} changes nothing at a precision that computes in float", "add --precision int8")
     if not integers:
         return None
-    from edgeeff.machines import HOST, find_machine
-    from edgeeff.quantization import IO
+    from edgeeff.int8.machines import HOST, find_machine
+    from edgeeff.int8.quantization import IO
 
     if io is not None and io not in IO:
         raise unknown_name("type of --io", io, IO)
@@ -48,9 +48,9 @@ def integer_form(
 
 def say_whether_it_pays(artifact: Artifact, network: Network) -> None:
     """Times a file of integers beside fp32, a few calls in turn, where it is made for this machine."""
-    from edgeeff.integers import SUMS_IN_INTEGERS
-    from edgeeff.machines import this_machine
-    from edgeeff.pays import latency_ratios, verdict
+    from edgeeff.int8.integers import SUMS_IN_INTEGERS
+    from edgeeff.int8.machines import this_machine
+    from edgeeff.int8.pays import latency_ratios, verdict
 
     if artifact.precision not in SUMS_IN_INTEGERS or artifact.machine not in (None, this_machine().name):
         return
@@ -73,7 +73,7 @@ def _call(runtime: Runtime, path: Path, converter: Converter, network: Network) 
 
 
 def _as_taken(image: Any, port: Port) -> Any:
-    from edgeeff.quantization import ValueScale, to_io
+    from edgeeff.int8.quantization import ValueScale, to_io
 
     if port.scale is None:
         return image

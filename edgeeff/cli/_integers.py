@@ -12,12 +12,12 @@ import click
 
 from edgeeff.cli._shared import say
 from edgeeff.errors import UsageError
-from edgeeff.integer_options import IntegerOptions
-from edgeeff.techniques import TECHNIQUES, without
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.techniques import TECHNIQUES, without
 
 if TYPE_CHECKING:
-    from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
+    from edgeeff.int8.calibration import Calibration
 
 NO_IMAGES = Path("none")
 """`--calibration none`; a folder of that name is `./none`."""
@@ -101,7 +101,7 @@ class IntegerRequest:
             )
         if self.calibration == NO_IMAGES:
             return self._made(network)
-        from edgeeff.calibration import load
+        from edgeeff.int8.calibration import load
 
         return load(self.calibration, network.resolution, network.normalisation)
 

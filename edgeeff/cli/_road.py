@@ -11,8 +11,8 @@ from edgeeff.cli._shared import say
 from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from edgeeff.calibration import Calibration
     from edgeeff.convert import Network
+    from edgeeff.int8.calibration import Calibration
     from edgeeff.protocols import Road, Runtime
     from edgeeff.values import Artifact
 

@@ -16,11 +16,11 @@ from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.grid_study import Proxy, Trained
-    from edgeeff.latency_model import Stored
-    from edgeeff.law import Candidate, Law
+    from edgeeff.prediction.latency_model import Stored
     from edgeeff.protocols import ModelFamily
-    from edgeeff.solve import Bases
+    from edgeeff.scaling.grid_study import Proxy, Trained
+    from edgeeff.scaling.law import Candidate, Law
+    from edgeeff.scaling.solve import Bases
     from edgeeff.training import Recipe
     from edgeeff.values import Variant
 
@@ -106,8 +106,8 @@ def search(
     """
     # Threads of torch that wait for each other spin by default, which costs a busy machine several times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from edgeeff.law import grid, law_for
-    from edgeeff.law import search as ranked
+    from edgeeff.scaling.law import grid, law_for
+    from edgeeff.scaling.law import search as ranked
 
     base, family = find_variant(variant)
     if base.published is None or base.name != base.architecture:
@@ -127,7 +127,7 @@ def search(
     if train is None:
         _show_estimates(base, family, law, found, top, as_json)
         return
-    from edgeeff.grid_study import Proxy
+    from edgeeff.scaling.grid_study import Proxy
     from edgeeff.training import Recipe
 
     if not 0 < learning_rate < math.inf:
@@ -150,7 +150,7 @@ def _train(
     out: Path,
 ) -> tuple[list[Trained], int]:
     """Trains each triple's proxy, telling each as it ends; the results, and the number of images held out."""
-    from edgeeff.grid_study import run
+    from edgeeff.scaling.grid_study import run
     from edgeeff.training import find
 
     folder = find(train)
@@ -174,10 +174,10 @@ def _in_time(
     as_json: bool,
 ) -> None:
     """Depth, width and resolution for a device: the best within T beside the paper's own direction."""
-    from edgeeff.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
     from edgeeff.objective import parse_exponents
     from edgeeff.report.latency_scaling_table import in_time_json, in_time_text
     from edgeeff.report.search_table import PAPER
+    from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
 
     target_ms, w = asked
     question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(w))

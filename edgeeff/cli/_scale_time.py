@@ -10,10 +10,10 @@ from edgeeff.cli._shared import say
 
 if TYPE_CHECKING:
     from edgeeff.cli._timing import TimingOptions
-    from edgeeff.latency_model import Stored
+    from edgeeff.prediction.latency_model import Stored
     from edgeeff.protocols import ModelFamily
-    from edgeeff.solve import Ladder, Limits, Scaled
-    from edgeeff.solve_in_time import Timed, Timer
+    from edgeeff.scaling.solve import Ladder, Limits, Scaled
+    from edgeeff.scaling.solve_in_time import Timed, Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def solve_in_time(ladder: Ladder, limits: Limits, target_s: float, asked: InTime
         UsageError: no latency model was fitted for the device and setting, or it does not reach to the target.
     """
     from edgeeff.cli._timing import timing
-    from edgeeff.solve_in_time import ESTIMATES, estimated_then_measured, largest_in_time
+    from edgeeff.scaling.solve_in_time import ESTIMATES, estimated_then_measured, largest_in_time
 
     if asked.models is None:
         with timing(asked.timing, ladder.family) as measure:
@@ -52,8 +52,8 @@ def solve_in_time(ladder: Ladder, limits: Limits, target_s: float, asked: InTime
 
 
 def _estimator(family: ModelFamily, options: TimingOptions, models: Path) -> Timer:
-    from edgeeff.latency_model import costs_without_graph
-    from edgeeff.solve_in_time import Timed
+    from edgeeff.prediction.latency_model import costs_without_graph
+    from edgeeff.scaling.solve_in_time import Timed
 
     stored = stored_model(
         options.device, options.serial, options.format, options.precision, options.threads, models, options.runtime
@@ -81,8 +81,9 @@ def stored_model(
     Raises:
         UsageError: there is none for the device, format, precision and threads; the hint fits one.
     """
-    from edgeeff import latency_model, registry
-    from edgeeff.cases import usual_runner
+    from edgeeff import registry
+    from edgeeff.measuring.cases import usual_runner
+    from edgeeff.prediction import latency_model
     from edgeeff.targets import resolve
 
     registry.converter(form)

@@ -35,7 +35,7 @@ class ScalingOptions:
 
     def apply(self, base: Variant, family: ModelFamily) -> tuple[Variant, ModelFamily]:
         """The base variant, scaled as the options say; the base itself where they say nothing."""
-        from edgeeff.scaling import compound
+        from edgeeff.scaling.compound import compound
 
         given = (self.width, self.depth, self.resolution)
         named = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}

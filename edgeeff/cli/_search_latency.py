@@ -14,7 +14,7 @@ from edgeeff.cli._shared import say
 from edgeeff.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from edgeeff.latency_model import Stored
+    from edgeeff.prediction.latency_model import Stored
     from edgeeff.protocols import Device
     from edgeeff.search.loop import Cost
     from edgeeff.search.networks import Description
@@ -56,8 +56,8 @@ class Latency:
 
 
 def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Callable[[Description], Cost]:
-    from edgeeff import latency_model
-    from edgeeff.cases import usual_runner
+    from edgeeff.measuring.cases import usual_runner
+    from edgeeff.prediction import latency_model
     from edgeeff.search.loop import Cost
     from edgeeff.search.networks import family_of
 
@@ -98,13 +98,13 @@ def _measure(
 ) -> Cost:
     """Writes the network with random weights, which latency does not depend on, and times it on the device."""
     from edgeeff import stats
-    from edgeeff.cases import Wanted, build_cases
     from edgeeff.converters import trace
-    from edgeeff.harness import Policy, run_session
+    from edgeeff.measuring.cases import Wanted, build_cases
+    from edgeeff.measuring.harness import Policy, run_session
     from edgeeff.networks import from_variant
     from edgeeff.search.loop import Cost
     from edgeeff.search.networks import family_of
-    from edgeeff.weights import random as random_weights
+    from edgeeff.weights.sources import random as random_weights
 
     variant, family = family_of(network)
     weights = random_weights(variant, family, classes=network.classes, padding=None)

@@ -18,8 +18,8 @@ from edgeeff.errors import MeasurementError
 if TYPE_CHECKING:
     from edgeeff.convert import Network
     from edgeeff.protocols import Device, ModelFamily
-    from edgeeff.solve import Scaled
-    from edgeeff.solve_in_time import Timed
+    from edgeeff.scaling.solve import Scaled
+    from edgeeff.scaling.solve_in_time import Timed
     from edgeeff.store import Writer
     from edgeeff.values import Measurement
 
@@ -66,9 +66,9 @@ def _time(
     writer: Writer,
 ) -> Timed:
     from edgeeff import stats
-    from edgeeff.cases import Wanted, build_cases
-    from edgeeff.harness import Policy, run_session
-    from edgeeff.solve_in_time import Timed
+    from edgeeff.measuring.cases import Wanted, build_cases
+    from edgeeff.measuring.harness import Policy, run_session
+    from edgeeff.scaling.solve_in_time import Timed
 
     path = _write(made, family, options, folder)
     runtimes = [options.runtime] if options.runtime else []
@@ -94,9 +94,9 @@ def _time(
 def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Path) -> Path:
     from edgeeff.convert import convert
     from edgeeff.converters import trace
-    from edgeeff.integer_options import IntegerOptions
+    from edgeeff.int8.integer_options import IntegerOptions
     from edgeeff.networks import from_variant
-    from edgeeff.weights import random as random_weights
+    from edgeeff.weights.sources import random as random_weights
 
     say(f"phi {made.phi:g}: writing {made.variant.name}")
     weights = random_weights(made.variant, family, classes=None, padding=None)

@@ -12,7 +12,7 @@ import click
 from edgeeff.cli._shared import json_option, print_json, say
 
 if TYPE_CHECKING:
-    from edgeeff.baseline import Entry
+    from edgeeff.gate.kept_baseline import Entry
 
 DEFAULT = Path("baseline")
 
@@ -41,8 +41,8 @@ def baseline() -> None:
 @json_option
 def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) -> None:
     """Keep FILES with their manifests and hashes; by default all model files in ./artifacts."""
-    from edgeeff import baseline as baselines
-    from edgeeff.cases import model_files
+    from edgeeff.gate import kept_baseline as baselines
+    from edgeeff.measuring.cases import model_files
 
     entries = baselines.save(list(dict.fromkeys(files)) or model_files(artifacts, ()), target)
     say(f"saved {len(entries)} file{'s' if len(entries) != 1 else ''} to {target}")
@@ -54,7 +54,7 @@ def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) ->
 @json_option
 def show(source: Path, as_json: bool) -> None:
     """List what SOURCE holds, every file checked by its hash; ./baseline by default."""
-    from edgeeff import baseline as baselines
+    from edgeeff.gate import kept_baseline as baselines
 
     _show(baselines.read(source), as_json)
 
@@ -65,7 +65,7 @@ def show(source: Path, as_json: bool) -> None:
 @json_option
 def restore(source: Path, out: Path, as_json: bool) -> None:
     """Put the files of SOURCE, a folder or an archive, into a folder, each checked by its hash."""
-    from edgeeff import baseline as baselines
+    from edgeeff.gate import kept_baseline as baselines
 
     entries = baselines.restore(source, out)
     say(f"restored {len(entries)} file{'s' if len(entries) != 1 else ''} into {out}")

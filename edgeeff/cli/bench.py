@@ -19,9 +19,9 @@ from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.cases import Wanted
-    from edgeeff.harness import LaunchDone
-    from edgeeff.launch import Case
+    from edgeeff.measuring.cases import Wanted
+    from edgeeff.measuring.harness import LaunchDone
+    from edgeeff.measuring.launch import Case
     from edgeeff.protocols import Device
     from edgeeff.values import DeviceProfile, Measurement, Target
 
@@ -91,8 +91,8 @@ def bench(
     FILES are .onnx and .tflite files, made by edgeeff or not; by default all those in ./artifacts, and where there
     are none, b0 is converted first. Raw samples go to the results folder as they come.
     """
-    from edgeeff.cases import Wanted
-    from edgeeff.harness import Policy
+    from edgeeff.measuring.cases import Wanted
+    from edgeeff.measuring.harness import Policy
     from edgeeff.targets import resolve
 
     if not 0 < seconds < float("inf"):
@@ -131,7 +131,7 @@ def _run_one(
     target: Target, files: Sequence[Path], artifacts: Path, wanted: Wanted, sustained_s: float | None, out: Path
 ) -> tuple[list[Measurement], EdgeeffError | KeyboardInterrupt | None]:
     """Measures on one device; what was measured before something stopped it is returned with it."""
-    from edgeeff.cases import build_cases
+    from edgeeff.measuring.cases import build_cases
 
     measured: dict[str, Measurement] = {}
     stopped: EdgeeffError | KeyboardInterrupt | None = None
@@ -147,7 +147,7 @@ def _run_one(
 
 def _default_files(artifacts: Path, wanted: Wanted, profile: DeviceProfile) -> list[Path]:
     """All model files of the folder that the device can run; b0, converted here and now, where there is none."""
-    from edgeeff.cases import model_files, runs_on
+    from edgeeff.measuring.cases import model_files, runs_on
 
     found = model_files(artifacts, wanted.runtimes)
     if not found and wanted.runtimes:
@@ -172,7 +172,7 @@ def _measure(
     measured: dict[str, Measurement],
 ) -> None:
     """Runs the session; each launch is on disk and in `measured` as soon as it ends."""
-    from edgeeff.harness import run_session, run_sustained
+    from edgeeff.measuring.harness import run_session, run_sustained
     from edgeeff.store import Writer
 
     seconds = wanted.policy.seconds if sustained_s is None else sustained_s * len(cases)
@@ -208,9 +208,9 @@ def _line(done: LaunchDone) -> str:
 
 
 def _show(measurements: Sequence[Measurement], as_json: bool) -> None:
+    from edgeeff.measuring.sustained import is_sustained
     from edgeeff.report.bench_table import bench_json, bench_text
     from edgeeff.report.sustained_table import sustained_json, sustained_text
-    from edgeeff.sustained import is_sustained
 
     sustained = all(map(is_sustained, measurements))
     if as_json:

@@ -21,13 +21,13 @@ from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.cases import Wanted
     from edgeeff.compare import Check
     from edgeeff.gate.baseline import Match
     from edgeeff.gate.cases import Sides
     from edgeeff.gate.pairing import GateCase
     from edgeeff.gate.session import AloneDone, GatePolicy, PairDone
     from edgeeff.gate.several import Build
+    from edgeeff.measuring.cases import Wanted
     from edgeeff.protocols import Device
 
 ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
@@ -183,7 +183,7 @@ def _cases(
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:
-    from edgeeff.cases import Wanted
+    from edgeeff.measuring.cases import Wanted
 
     return Wanted(
         secrets.token_hex(4),

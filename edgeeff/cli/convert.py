@@ -22,7 +22,7 @@ from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from edgeeff.convert import Network
-    from edgeeff.integers import IntegerForm
+    from edgeeff.int8.integers import IntegerForm
     from edgeeff.protocols import Converter, ModelFamily, Runtime
     from edgeeff.values import Artifact, Variant
 
@@ -219,7 +219,7 @@ def _variant_network(
 ) -> Network:
     from edgeeff.converters import trace
     from edgeeff.networks import from_variant
-    from edgeeff.weights import load
+    from edgeeff.weights.sources import load
 
     loaded = load(variant, family, weights, classes=classes, padding=padding)
     for note in loaded.notes:

@@ -47,7 +47,7 @@ def devices(ctx: click.Context, /, as_json: bool) -> None:
 
 
 def _device(device: Connected, profile: DeviceProfile) -> dict[str, Any]:
-    from edgeeff.cases import usual_runner
+    from edgeeff.measuring.cases import usual_runner
 
     runners: dict[str, dict[str, str | None]] = {}
     for format_name in sorted(registry.converters()):

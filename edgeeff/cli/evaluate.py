@@ -88,8 +88,8 @@ def evaluate(
 
 def _load(path: Path, normalisation: str | None, resolution: int | None, threads: int | None) -> Classifier:
     from edgeeff.artifacts import read_manifest
-    from edgeeff.cases import format_of
     from edgeeff.evaluation.classifier import load
+    from edgeeff.measuring.cases import format_of
 
     format_name = format_of(path)
     converter = registry.converter(format_name)

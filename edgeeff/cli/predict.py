@@ -19,8 +19,8 @@ from edgeeff.errors import MeasurementError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from edgeeff.graph import Graph
-    from edgeeff.latency_model import Costs, Setting, Stored
-    from edgeeff.probes import Probe
+    from edgeeff.prediction.latency_model import Costs, Setting, Stored
+    from edgeeff.prediction.probes import Probe
     from edgeeff.protocols import Device, ModelFamily
     from edgeeff.values import Measurement, Variant
 
@@ -72,7 +72,7 @@ def predict(
     random weights (latency does not depend on weights). Networks outside of what was measured are refused.
     """
     from edgeeff.cli.convert import find_variant
-    from edgeeff.latency_model import costs_without_graph
+    from edgeeff.prediction.latency_model import costs_without_graph
     from edgeeff.targets import resolve
 
     if not variants and not fit:
@@ -102,8 +102,8 @@ def predict(
 
 def _settings(device: Device, formats: Sequence[str], precisions: Sequence[str], threads: int) -> Iterator[Setting]:
     """Each format and precision in the runtime that the device prefers for it."""
-    from edgeeff.cases import usual_runner
-    from edgeeff.latency_model import Setting
+    from edgeeff.measuring.cases import usual_runner
+    from edgeeff.prediction.latency_model import Setting
 
     for format_name in dict.fromkeys(formats):
         registry.converter(format_name)
@@ -113,7 +113,7 @@ def _settings(device: Device, formats: Sequence[str], precisions: Sequence[str],
 
 
 def _load(device: Device, settings: Sequence[Setting], models: Path) -> list[Stored]:
-    from edgeeff import latency_model
+    from edgeeff.prediction import latency_model
 
     info = device.info()
     return [latency_model.load(models, info, setting) for setting in settings]
@@ -123,8 +123,8 @@ def _fit(
     device: Device, settings: Sequence[Setting], bases: Sequence[str], seconds: float, models: Path
 ) -> list[Stored]:
     """Writes and times the probes, fits a model for each setting, and keeps it."""
-    from edgeeff import probes
     from edgeeff.cli.convert import find_variant
+    from edgeeff.prediction import probes
 
     found = [find_variant(name) for name in dict.fromkeys(bases or probes.BASES)]
     networks = [(variant, family) for base, family in found for variant in probes.scaled(base, family)]
@@ -135,7 +135,7 @@ def fit_networks(
     device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
 ) -> list[Stored]:
     """Writes and times networks, fits a model for each setting to them, and keeps it."""
-    from edgeeff import latency_model
+    from edgeeff.prediction import latency_model
 
     written, measured = _timed(device, settings, networks, seconds, models)
     stored = []
@@ -165,10 +165,10 @@ def _timed(
 
 
 def _write(networks: Sequence[Member], settings: Sequence[Setting], folder: Path) -> Iterator[Probe]:
-    from edgeeff import probes
     from edgeeff.converters import quantize_for_timing, trace
     from edgeeff.networks import from_variant
-    from edgeeff.weights import load
+    from edgeeff.prediction import probes
+    from edgeeff.weights.sources import load
 
     converters = [registry.converter(name) for name in dict.fromkeys(setting.format for setting in settings)]
     precisions = list(dict.fromkeys(setting.precision for setting in settings))
@@ -180,8 +180,8 @@ def _write(networks: Sequence[Member], settings: Sequence[Setting], folder: Path
 
 def _measure(device: Device, files: Sequence[Path], threads: int, seconds: float, raw: Path) -> dict[str, Measurement]:
     """The measurement of each file by its name; raw samples are kept."""
-    from edgeeff.cases import Wanted, build_cases
-    from edgeeff.harness import Policy, run_session
+    from edgeeff.measuring.cases import Wanted, build_cases
+    from edgeeff.measuring.harness import Policy, run_session
     from edgeeff.store import Writer
 
     # No target of precision: all files share the time, launch by launch, so that what disturbs them is shared too.
@@ -196,7 +196,7 @@ def _measure(device: Device, files: Sequence[Path], threads: int, seconds: float
 
 
 def _fitted(setting: Setting, probes: Sequence[Probe], measured: dict[str, Measurement]) -> Stored:
-    from edgeeff import latency_model
+    from edgeeff.prediction import latency_model
 
     samples = [latency_model.Sample(p.name, p.costs, _latency_s(p, setting, measured)) for p in probes]
     last = measured[probes[-1].files[setting.format, setting.precision].name]

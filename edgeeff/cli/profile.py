@@ -16,7 +16,7 @@ from edgeeff.cli._shared import json_option, print_json, say
 
 if TYPE_CHECKING:
     from edgeeff.downloads import Pinned
-    from edgeeff.profiling import StepTimes
+    from edgeeff.profiling.join import StepTimes
 
 
 @click.command("profile", short_help="Time each op of a file.")
@@ -59,9 +59,9 @@ def profile(
     FILE is an .onnx or .tflite file, made by edgeeff or not. The ops' times are joined with the file's multiply-adds,
     by kind of op and by block of the network. The profile is kept in the results folder.
     """
-    from edgeeff.cases import Wanted, build_cases
-    from edgeeff.profile_session import ProfilePolicy, profile_case
-    from edgeeff.profiles import write_profile
+    from edgeeff.measuring.cases import Wanted, build_cases
+    from edgeeff.profiling.profile_session import ProfilePolicy, profile_case
+    from edgeeff.profiling.profiles import write_profile
     from edgeeff.report.profile_table import profile_json, profile_text
     from edgeeff.targets import resolve
 

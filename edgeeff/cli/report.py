@@ -13,7 +13,7 @@ from edgeeff.cli._shared import json_option, say, without_collection
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
 from edgeeff.objective import TARGET_S, parse_exponents
-from edgeeff.profiles import Profile, read_profiles
+from edgeeff.profiling.profiles import Profile, read_profiles
 from edgeeff.report import to_csv, to_json, to_markdown, to_text
 from edgeeff.report.accuracies import read_accuracies
 from edgeeff.report.build import Inputs, build

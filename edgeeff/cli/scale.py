@@ -17,7 +17,7 @@ from edgeeff.errors import UsageError
 if TYPE_CHECKING:
     from edgeeff.cli._scale_time import InTime
     from edgeeff.protocols import ModelFamily
-    from edgeeff.solve import Bases, Limits, Scaled
+    from edgeeff.scaling.solve import Bases, Limits, Scaled
     from edgeeff.values import Variant
 
 PRECISIONS = ("fp32", "fp16", "int8-weights", "int8")
@@ -139,8 +139,8 @@ def scale(
         return
     from edgeeff.cli._scale_time import InTime
     from edgeeff.cli._timing import TimingOptions
-    from edgeeff.solve import STEP, Bases, Limits
-    from edgeeff.solve_in_time import LATENCY_STEP
+    from edgeeff.scaling.solve import STEP, Bases, Limits
+    from edgeeff.scaling.solve_in_time import LATENCY_STEP
 
     start = _Start(*find_variant(variant), Bases(alpha, beta, gamma), precision)
     limits = Limits(target_macs, target_memory, precision)
@@ -163,7 +163,7 @@ def scale(
 
 
 def _show_phi(start: _Start, phi: float, limits: Limits, as_json: bool) -> None:
-    from edgeeff.solve import scaled
+    from edgeeff.scaling.solve import scaled
 
     made = scaled(start.base, start.family, phi, start.bases, start.precision)
     excess = made.excess(limits)
@@ -176,7 +176,7 @@ def _show_phi(start: _Start, phi: float, limits: Limits, as_json: bool) -> None:
 
 
 def _solve(start: _Start, limits: Limits, step: float, as_json: bool) -> None:
-    from edgeeff.solve import Ladder, largest
+    from edgeeff.scaling.solve import Ladder, largest
 
     found = largest(Ladder(start.base, start.family, start.bases, start.precision, step), limits)
     note = f"The largest phi that fits, in steps of {step:g}. At phi {found.next_phi:g}: {found.limited_by}."
@@ -187,8 +187,8 @@ def _solve(start: _Start, limits: Limits, step: float, as_json: bool) -> None:
 def _solve_in_time(start: _Start, limits: Limits, target_s: float, asked: InTime, step: float, as_json: bool) -> None:
     from edgeeff.cli._scale_time import solve_in_time
     from edgeeff.report.scale_table import timed_json, timed_text
-    from edgeeff.solve import Ladder
-    from edgeeff.solve_in_time import best_in_time
+    from edgeeff.scaling.solve import Ladder
+    from edgeeff.scaling.solve_in_time import best_in_time
 
     ladder = Ladder(start.base, start.family, start.bases, start.precision, step)
     timed = solve_in_time(ladder, limits, target_s, asked)
@@ -236,8 +236,8 @@ def _show(start: _Start, made: Scaled, note: str, as_json: bool, extra: dict[str
 
 def _members(start: _Start) -> list[Scaled]:
     """The published members of the same architecture, with what they cost."""
-    from edgeeff.scaling import Scaling
-    from edgeeff.solve import measured
+    from edgeeff.scaling.compound import Scaling
+    from edgeeff.scaling.solve import measured
 
     return [
         measured(start.family, member, 0.0, Scaling(member.width, member.depth, member.resolution), start.precision)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeeff.calibration import SUFFIXES
 from edgeeff.errors import UsageError
 from edgeeff.evaluation.classes import Classes, named
 from edgeeff.evaluation.labels import read_labels
 from edgeeff.files import cannot_read
+from edgeeff.int8.calibration import SUFFIXES
 
 LABEL_FILES = ("labels.csv", "labels.txt", "labels.json")
 """Looked for in the folder itself where it has no class folders."""

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.calibration import preprocess
 from edgeeff.errors import MeasurementError, MissingExtraError, UsageError
 from edgeeff.evaluation.classifier import Classifier, Preparation
 from edgeeff.evaluation.dataset import Example
+from edgeeff.int8.calibration import preprocess
 
 TOP = 5
 _AHEAD = 8

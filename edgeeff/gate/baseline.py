@@ -13,11 +13,11 @@ from pathlib import Path
 
 from edgeeff import store
 from edgeeff.artifacts import manifest_path, read_manifest
-from edgeeff.baseline import INDEX, read
-from edgeeff.cases import format_of, model_files
 from edgeeff.errors import RefusedError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.gate.git_tree import GitTree
+from edgeeff.gate.kept_baseline import INDEX, read
+from edgeeff.measuring.cases import format_of, model_files
 from edgeeff.values import Artifact
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeeff.cases import Wanted, build_cases
 from edgeeff.compare import Comparison
 from edgeeff.errors import UsageError
 from edgeeff.gate.baseline import Match, label
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.past import latest
 from edgeeff.gate.reference import write_reference
-from edgeeff.launch import Case
+from edgeeff.measuring.cases import Wanted, build_cases
+from edgeeff.measuring.launch import Case
 from edgeeff.protocols import Device
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from edgeeff.conditions import STATUS
+from edgeeff.measuring.conditions import STATUS
 from edgeeff.values import DeviceState, Launch, Measurement
 
 MODERATE = 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-from edgeeff.commands import LaunchPolicy, PairPolicy, PairRequest, PairSide
 from edgeeff.compare import Pair, PairResult
 from edgeeff.gate.past import Past
-from edgeeff.launch import Case, Pushed, run_command, run_launch
+from edgeeff.measuring.commands import LaunchPolicy, PairPolicy, PairRequest, PairSide
+from edgeeff.measuring.launch import Case, Pushed, run_command, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.values import DeviceState
 

@@ -11,9 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from edgeeff.commands import LaunchPolicy, PairPolicy
 from edgeeff.compare import Comparison, Pair, PairResult
-from edgeeff.conditions import Gate
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.agreement import disagreements
 from edgeeff.gate.answers import answer
@@ -22,7 +20,9 @@ from edgeeff.gate.decision import Decision, Plan
 from edgeeff.gate.evidence import evidence
 from edgeeff.gate.figures import Limits, memory_is_open
 from edgeeff.gate.pairing import Bench, GateCase
-from edgeeff.launch import Case, Pushed, push, run_launch
+from edgeeff.measuring.commands import LaunchPolicy, PairPolicy
+from edgeeff.measuring.conditions import Gate
+from edgeeff.measuring.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.stats import succeeded
 from edgeeff.values import Launch, Measurement

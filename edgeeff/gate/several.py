@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from edgeeff.compare import Check, Verdict
-from edgeeff.conditions import Gate
 from edgeeff.gate.decision import Decision, Plan
 from edgeeff.gate.evidence import Evidence, evidence
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.session import AloneDone, CheckRun, GatePolicy, PairDone
 from edgeeff.gate.verdict import check_of
+from edgeeff.measuring.conditions import Gate
 from edgeeff.protocols import Device
 
 FAMILY = 0.01

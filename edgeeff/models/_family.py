@@ -12,7 +12,7 @@ from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.models import _layouts
 from edgeeff.models._counting import count
 from edgeeff.models._spec import Plan
-from edgeeff.scaling import Scaling, check, check_size, name_of
+from edgeeff.scaling.compound import Scaling, check, check_size, name_of
 from edgeeff.values import Accuracy, BuildConvention, Normalisation, Variant, WeightsSource
 
 if TYPE_CHECKING:

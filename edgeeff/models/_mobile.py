@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeeff.models._spec import Activation, Chain, Conv, Excite, Gate, Plan, Residual
-from edgeeff.scaling import round_channels, round_repeats
+from edgeeff.scaling.compound import round_channels, round_repeats
 from edgeeff.values import Variant
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from edgeeff.models._family import IMAGENET, TORCH, Family, members, published
 from edgeeff.models._spec import Chain, Conv, MaxPool, Plan, Residual
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import round_channels, round_repeats
+from edgeeff.scaling.compound import round_channels, round_repeats
 from edgeeff.values import Variant
 
 PAPER = "He et al. 2016, arXiv 1512.03385"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from edgeeff.models._family import IMAGENET, TORCH, Family, members, published
 from edgeeff.models._spec import Chain, Conv, MaxPool, Plan, Shuffled
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import round_channels, round_repeats
+from edgeeff.scaling.compound import round_channels, round_repeats
 from edgeeff.values import Variant
 
 PAPER = "Ma et al. 2018, arXiv 1807.11164"

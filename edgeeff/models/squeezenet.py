@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from edgeeff.models._family import IMAGENET, TORCH, Family, members, published
 from edgeeff.models._spec import Branches, Chain, Conv, MaxPool, Plan
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import round_channels, round_repeats
+from edgeeff.scaling.compound import round_channels, round_repeats
 from edgeeff.values import Variant
 
 PAPER = "Iandola et al. 2016, arXiv 1602.07360"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff import stats
-from edgeeff.profiles import ADDED, Profile
+from edgeeff.profiling.profiles import ADDED, Profile
 from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
 from edgeeff.report.to_json import plain
 from edgeeff.report.values import Correlation, Group, Report, Row

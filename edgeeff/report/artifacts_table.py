@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeeff.calibration import NO_PHOTOS
+from edgeeff.int8.calibration import NO_PHOTOS
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Artifact
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeeff import checks, stats
+from edgeeff import stats
 from edgeeff.codec import encode
-from edgeeff.pays import no_gain
+from edgeeff.int8.pays import no_gain
+from edgeeff.measuring import checks
 from edgeeff.report._numbers import significant, with_interval
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Launch, Measurement

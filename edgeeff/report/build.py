@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import basename
 
-from edgeeff import checks, published, stats
+from edgeeff import published, stats
+from edgeeff.measuring import checks
+from edgeeff.measuring.sustained import is_sustained
 from edgeeff.objective import HARD, SOFT, Exponents, Scored, objective, scored, winners
 from edgeeff.published import PublishedLatency
 from edgeeff.report._flops import correlations
@@ -16,7 +18,6 @@ from edgeeff.report._verdict import verdict
 from edgeeff.report.accuracies import Claim, GivenAccuracy, claim
 from edgeeff.report.values import Group, Meets, Report, Row, Settings
 from edgeeff.stats import Latency
-from edgeeff.sustained import is_sustained
 from edgeeff.values import Caveat, DeviceInfo, Measurement, Variant
 
 

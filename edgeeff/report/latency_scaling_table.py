@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgeeff.latency_model import Stored
-from edgeeff.latency_scaling import Fitted, Question
+from edgeeff.prediction.latency_model import Stored
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table, text
 from edgeeff.report.search_table import PAPER
+from edgeeff.scaling.latency_scaling import Fitted, Question
 
 
 def in_time_text(question: Question, stored: Stored, found: Sequence[Fitted], same_s: float | None, top: int) -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.latency_model import Costs, Estimate, Setting, Stored
+from edgeeff.prediction.latency_model import Costs, Estimate, Setting, Stored
 from edgeeff.report import _table
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edgeeff.profiles import ADDED, OpTime, Profile, Share, by_block, by_kind, to_json
+from edgeeff.profiling.profiles import ADDED, OpTime, Profile, Share, by_block, by_kind, to_json
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table, text
 

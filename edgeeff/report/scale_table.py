@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeeff.costs import Costs
 from edgeeff.report._table import Column, Table, text
-from edgeeff.solve import Bases, Scaled
-from edgeeff.solve_in_time import Timed
+from edgeeff.scaling.solve import Bases, Scaled
+from edgeeff.scaling.solve_in_time import Timed
 from edgeeff.values import Variant
 
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeeff.law import Candidate, Law, layers
 from edgeeff.report._table import Column, Table, text
-from edgeeff.scaling import ALPHA, BETA, GAMMA
-from edgeeff.solve import Bases
+from edgeeff.scaling.compound import ALPHA, BETA, GAMMA
+from edgeeff.scaling.law import Candidate, Law, layers
+from edgeeff.scaling.solve import Bases
 
 if TYPE_CHECKING:
-    from edgeeff.grid_study import Trained
     from edgeeff.protocols import ModelFamily
+    from edgeeff.scaling.grid_study import Trained
     from edgeeff.values import Variant
 
 PAPER = Bases(ALPHA, BETA, GAMMA)

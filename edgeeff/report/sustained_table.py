@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeeff import checks
 from edgeeff.codec import encode
+from edgeeff.measuring import checks
+from edgeeff.measuring.sustained import Step, curve
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table, text
-from edgeeff.sustained import Step, curve
 from edgeeff.values import Measurement
 
 COLUMNS = (

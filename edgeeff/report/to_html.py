@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeeff.errors import MissingExtraError
-from edgeeff.profiles import Profile
+from edgeeff.profiling.profiles import Profile
 from edgeeff.report import _table
 from edgeeff.report._document import Section, document
 from edgeeff.report._page_data import page_data

@@ -16,7 +16,7 @@ from edgeeff.errors import UsageError
 from edgeeff.files import read_bytes, replacing
 from edgeeff.models._family import CENTRED, TENSORFLOW, Family
 from edgeeff.models._mobile import Excitation, MobileTable, Stage, plan
-from edgeeff.scaling import check_size
+from edgeeff.scaling.compound import check_size
 from edgeeff.values import Accuracy, Variant
 
 SCHEMA = 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeeff.errors import UsageError
-from edgeeff.scaling import round_channels, round_repeats
+from edgeeff.scaling.compound import round_channels, round_repeats
 from edgeeff.search.networks import Block, Description
 
 

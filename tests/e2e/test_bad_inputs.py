@@ -210,7 +210,7 @@ def test_weights_without_values_are_refused() -> None:
     import torch
 
     from edgeeff.errors import UsageError
-    from edgeeff.layouts import as_float
+    from edgeeff.weights.layouts import as_float
 
     with pytest.raises(UsageError, match="conv has a shape and no values"):
         as_float("x.pth", {"conv": torch.zeros(2, device="meta")})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff.latency_model import Costs, costs
+from edgeeff.prediction.latency_model import Costs, costs
 
 if TYPE_CHECKING:
     from edgeeff.convert import Network

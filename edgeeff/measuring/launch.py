@@ -9,8 +9,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeeff.commands import Command, LaunchPolicy, Output, Request
 from edgeeff.errors import DeviceError, MeasurementError
+from edgeeff.measuring.commands import Command, LaunchPolicy, Output, Request
 from edgeeff.protocols import Device, InstalledRunner, Runner
 from edgeeff.values import DeviceState, Launch, Measurement
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeeff.codec import decode
-from edgeeff.commands import Command, Output, Request
 from edgeeff.errors import MeasurementError
+from edgeeff.measuring.commands import Command, Output, Request
 from edgeeff.values import Launch
 
 CURES = {

@@ -25,7 +25,7 @@ from edgeeff import registry
 from edgeeff.costs import Costs
 from edgeeff.errors import UsageError
 from edgeeff.protocols import ModelFamily
-from edgeeff.solve import Bases, Scaled, scaled
+from edgeeff.scaling.solve import Bases, Scaled, scaled
 from edgeeff.values import Accuracy, Variant
 
 LEAST_POINTS = 8

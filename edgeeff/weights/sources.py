@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff import layouts, pretrained, registry
-from edgeeff.checkpoints import read
-from edgeeff.conventions import convention, default
+from edgeeff import registry
 from edgeeff.errors import UsageError
 from edgeeff.files import sha256_of
-from edgeeff.initial import random_state
 from edgeeff.values import Normalisation
+from edgeeff.weights import layouts, pretrained
+from edgeeff.weights.checkpoints import read
+from edgeeff.weights.conventions import convention, default
+from edgeeff.weights.initial import random_state
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from edgeeff import stats
-from edgeeff.device_checks import battery, clock, states_of
-from edgeeff.harness import MIN_LAUNCHES
+from edgeeff.measuring.device_checks import battery, clock, states_of
+from edgeeff.measuring.harness import MIN_LAUNCHES
 from edgeeff.stats import Latency
 from edgeeff.values import Caveat, Launch, Measurement
 

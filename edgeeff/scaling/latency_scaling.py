@@ -1,8 +1,8 @@
 """Compound scaling for a device: depth, width and resolution that gain the most within T, in place of within FLOPs.
 
-Both sides are estimates and are called so: the latency by a model of the device (`edgeeff.latency_model`), the accuracy
-by the law that was fitted to published scalings (`edgeeff.law`). Each triple (alpha, beta, gamma) gives a ladder of
-networks; its network is the largest that the model says is within T.
+Both sides are estimates and are called so: the latency by a model of the device (`edgeeff.prediction`), the accuracy
+by the law that was fitted to published scalings (`edgeeff.scaling.law`). Each triple (alpha, beta, gamma) gives a
+ladder of networks; its network is the largest that the model says is within T.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgeeff.errors import UsageError
-from edgeeff.latency_model import LatencyModel, costs_without_graph
-from edgeeff.law import Law, layers
 from edgeeff.objective import Exponents, objective
+from edgeeff.prediction.latency_model import LatencyModel, costs_without_graph
 from edgeeff.protocols import ModelFamily
-from edgeeff.solve import Bases, Scaled, scaled
+from edgeeff.scaling.law import Law, layers
+from edgeeff.scaling.solve import Bases, Scaled, scaled
 from edgeeff.values import Variant
 
 PHI_STEP = 0.1

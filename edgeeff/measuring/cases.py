@@ -9,12 +9,12 @@ from pathlib import Path
 
 from edgeeff import __version__, registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.conditions import chosen_cpus
 from edgeeff.errors import MissingExtraError, UsageError, unknown_name
 from edgeeff.files import sha256_of
-from edgeeff.harness import Policy
-from edgeeff.launch import Case
-from edgeeff.machines import ARM, is_arm, this_machine
+from edgeeff.int8.machines import ARM, is_arm, this_machine
+from edgeeff.measuring.conditions import chosen_cpus
+from edgeeff.measuring.harness import Policy
+from edgeeff.measuring.launch import Case
 from edgeeff.protocols import Device, Runner, Runtime
 from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, DeviceState, FileSummary, Measurement
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeeff.codec import decode
-from edgeeff.commands import Command, Output, PairRequest
 from edgeeff.compare import Answer, Pair, PairResult
-from edgeeff.records import CURES, RecordRunner, on_cpus, one_line, why_failed
+from edgeeff.measuring.commands import Command, Output, PairRequest
+from edgeeff.measuring.records import CURES, RecordRunner, on_cpus, one_line, why_failed
 from edgeeff.values import Launch, TensorSpec
 
 SIDES = ("candidate", "baseline")

@@ -1,7 +1,7 @@
 """The largest compound scaling whose latency is within a target: with few measurements, or with estimates.
 
 maximise phi, LAT(N(phi)) <= T: equation 2 of Tan & Le 2019 (arXiv 1905.11946) with the device's latency in place of
-FLOPS. `edgeeff.solve` has the ladder of networks, and the other limits that hold at the same time.
+FLOPS. `edgeeff.scaling.solve` has the ladder of networks, and the other limits that hold at the same time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeeff.errors import UsageError
-from edgeeff.solve import Ladder, Limits, Scaled, largest, require_growth
+from edgeeff.scaling.solve import Ladder, Limits, Scaled, largest, require_growth
 
 LATENCY_STEP = 0.1
 """Finer steps change latency by less than a measurement can tell: 0.1 is 7 % more multiply-adds."""

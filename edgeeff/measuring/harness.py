@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from edgeeff import stats
-from edgeeff.commands import LaunchPolicy
-from edgeeff.conditions import Gate
-from edgeeff.launch import Case, Pushed, push, run_launch
+from edgeeff.measuring.commands import LaunchPolicy
+from edgeeff.measuring.conditions import Gate
+from edgeeff.measuring.launch import Case, Pushed, push, run_launch
+from edgeeff.measuring.sustained import SUSTAINED
 from edgeeff.protocols import Device
-from edgeeff.sustained import SUSTAINED
 from edgeeff.values import Launch, Measurement
 
 MIN_LAUNCHES = 6

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from edgeeff.machines import Machine, this_machine
-from edgeeff.quantization import ValueScale, io_scale, takes_bytes
+from edgeeff.int8.machines import Machine, this_machine
+from edgeeff.int8.quantization import ValueScale, io_scale, takes_bytes
 from edgeeff.values import Normalisation, TensorSpec
 
 if TYPE_CHECKING:

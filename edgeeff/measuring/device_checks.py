@@ -1,4 +1,4 @@
-"""What the device did to a measurement: its clock, its heat, its battery. `edgeeff.checks` has the other caveats."""
+"""What the device did to a measurement: its clock, its heat, its battery. `checks` has the other caveats."""
 
 from __future__ import annotations
 

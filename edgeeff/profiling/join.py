@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgeeff.profiles import OpTime, block_of
+from edgeeff.profiling.profiles import OpTime, block_of
 from edgeeff.values import Operator
 
 

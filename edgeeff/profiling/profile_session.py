@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgeeff import registry
-from edgeeff.commands import LaunchPolicy, Request
 from edgeeff.errors import MeasurementError, UsageError
-from edgeeff.launch import Case, run_command
-from edgeeff.profiles import OpTime, Profile
-from edgeeff.profiling import StepTimes, join
+from edgeeff.measuring.commands import LaunchPolicy, Request
+from edgeeff.measuring.launch import Case, run_command
+from edgeeff.profiling.join import StepTimes, join
+from edgeeff.profiling.profiles import OpTime, Profile
 from edgeeff.protocols import Device, Profiler
 
 MAX_FAILURES = 2

@@ -16,8 +16,8 @@ from typing import Any
 from edgeeff.errors import UsageError
 from edgeeff.files import read_bytes, replacing
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import round_resolution
-from edgeeff.solve import Bases
+from edgeeff.scaling.compound import round_resolution
+from edgeeff.scaling.solve import Bases
 from edgeeff.training import ImageFolder, Recipe, accuracy
 from edgeeff.values import Variant
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from edgeeff.costs import activation_bytes
 from edgeeff.errors import UsageError
 from edgeeff.protocols import ModelFamily
-from edgeeff.scaling import ALPHA, BETA, GAMMA, Scaling, compound
+from edgeeff.scaling.compound import ALPHA, BETA, GAMMA, Scaling, compound
 from edgeeff.values import Variant
 
 PHI_LEAST, PHI_MOST = -20.0, 40.0
