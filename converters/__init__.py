@@ -10,11 +10,11 @@ from edgeeff.errors import MissingExtraError
 if TYPE_CHECKING:
     import torch
 
-    from edgeeff.convert import Network
     from edgeeff.graph import Graph
     from edgeeff.int8.calibration import Calibration
     from edgeeff.int8.integer_options import IntegerOptions
     from edgeeff.protocols import Array
+    from edgeeff.traced_network import Network
 
     from ._trace import Trace
 

@@ -16,7 +16,7 @@ from edgeeff.errors import UsageError
 from edgeeff.int8.calibration import NO_PHOTOS, Calibration, held_out_of
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
+    from edgeeff.traced_network import Network
 
 _IMAGES = 64
 _LEAVES = 300

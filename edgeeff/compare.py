@@ -17,7 +17,8 @@ from edgeeff.stats import launch_median_s, runs
 from edgeeff.values import DeviceState, Launch, Measurement, TensorSpec
 
 if TYPE_CHECKING:
-    from edgeeff.protocols import Array
+    import numpy as np
+    from numpy.typing import NDArray
 
 LEVEL = 0.99
 """Of the intervals that a verdict shows."""
@@ -198,7 +199,7 @@ class Answer:
     """
 
     inputs: tuple[TensorSpec, ...]
-    outputs: tuple[Array, ...]
+    outputs: tuple[NDArray[np.generic], ...]
     shapes: tuple[tuple[int, ...], ...]
 
 

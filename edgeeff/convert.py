@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,49 +20,14 @@ from edgeeff.errors import ConversionError
 from edgeeff.files import replacing, sha256_of
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.integers import IntegerForm, Quantizer, in_form, io_metadata, once, reads_bytes, stored, with_scales
-from edgeeff.int8.machines import Machine
 from edgeeff.int8.quantization import from_io, to_io
-from edgeeff.values import Artifact, Normalisation, Parity
+from edgeeff.traced_network import Network
+from edgeeff.values import Artifact, Parity
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from edgeeff.graph import Graph
     from edgeeff.protocols import Converter, Runtime
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A traced network: its graph, what it computed from `inputs`, and where it comes from.
-
-    `inputs` and `outputs` are float32, the inputs NCHW. `parameters` counts the torch network's own, before
-    batch normalisations were folded. `own_padding` is what the network's authors build it with.
-    """
-
-    name: str
-    graph: Graph
-    inputs: tuple[NDArray[np.float32], ...]
-    outputs: tuple[NDArray[np.float32], ...]
-    inputs_label: str
-    weights: str
-    parameters: int
-    family: str | None = None
-    resolution: int | None = None
-    padding: str | None = None
-    own_padding: str = "same"
-    bn_eps: float | None = None
-    classes: int | None = None
-    normalisation: Normalisation | None = None
-    labels: str | None = None
-    weights_sha256: str | None = None
-    notes: tuple[str, ...] = ()
-    machine: Machine | None = None
-    """Whose kernels its integers are made for; None where they suit all."""
-    io: str = "float"
-    explanation: Mapping[str, Any] | None = None
-    """Of its int8 form, for who asked for it."""
-    via: str | None = None
-    """As in `Artifact`."""
 
 
 INTEGER_PRECISIONS = ("int8-weights", "dynamic", "int8")

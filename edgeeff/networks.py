@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.convert import Network
 from edgeeff.errors import ConversionError, EdgeeffError, MissingExtraError, UsageError
+from edgeeff.traced_network import Network
 from edgeeff.weights.conventions import default
 
 if TYPE_CHECKING:

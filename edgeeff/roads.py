@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from edgeeff import parity
 from edgeeff.artifacts import write_manifest
-from edgeeff.convert import Network, convert, file_name
+from edgeeff.convert import convert, file_name
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import cannot_write, sha256_of
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.protocols import Road, Runtime
+from edgeeff.traced_network import Network
 from edgeeff.values import Artifact, Parity, TensorSpec
 
 if TYPE_CHECKING:

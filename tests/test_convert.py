@@ -20,11 +20,12 @@ from torch import nn
 
 from edgeeff import parity, registry
 from edgeeff.artifacts import manifest_path, read_manifest
-from edgeeff.convert import Network, convert, file_name
+from edgeeff.convert import convert, file_name
 from edgeeff.converters import trace
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import replacing, sha256_of
 from edgeeff.networks import NOISE_LABEL, from_variant, noise
+from edgeeff.traced_network import Network
 from edgeeff.weights.sources import load
 
 FORMATS = ("onnx", "tflite")

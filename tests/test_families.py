@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeeff import registry
-from edgeeff.convert import INTEGER_PRECISIONS, Network, convert
+from edgeeff.convert import INTEGER_PRECISIONS, convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._integer_plan import integer_nodes, plan
 from edgeeff.errors import UsageError
@@ -21,6 +21,7 @@ from edgeeff.int8.quantization import value_scale
 from edgeeff.networks import from_variant
 from edgeeff.ops import Concat, Pool, op_kind
 from edgeeff.protocols import Converter, ModelFamily, Runtime
+from edgeeff.traced_network import Network
 from edgeeff.values import Variant
 from edgeeff.weights.sources import load, random
 

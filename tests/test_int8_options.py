@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from edgeeff.cli._integers import IntegerRequest, ShareType
 from edgeeff.cli.convert import convert
-from edgeeff.convert import Network
 from edgeeff.converters import synthesise
 from edgeeff.errors import UsageError
 from edgeeff.graph import Graph
 from edgeeff.int8.calibration import held_out_of
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.report.artifacts_table import artifacts_text
+from edgeeff.traced_network import Network
 from edgeeff.values import Artifact, Normalisation, Parity
 
 NETWORK = Network(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from edgeeff import parity, registry
-from edgeeff.convert import Network, convert
+from edgeeff.convert import convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.converters._integer_plan import integer_nodes
@@ -25,6 +25,7 @@ from edgeeff.int8.calibration import Calibration
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.quantization import SIGMOID, Quantization
 from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.traced_network import Network
 
 SCHEMA = importlib.import_module("ai_edge_litert.schema_py_generated")
 TFLITE = registry.converter("tflite")

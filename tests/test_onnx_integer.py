@@ -13,7 +13,7 @@ from torch import nn
 
 from edgeeff import parity, registry
 from edgeeff.artifacts import read_manifest
-from edgeeff.convert import Network, convert
+from edgeeff.convert import convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.devices.host import HostDevice
@@ -34,6 +34,7 @@ from edgeeff.int8.quantization import (
 )
 from edgeeff.measuring.cases import Wanted, build_cases
 from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.traced_network import Network
 from edgeeff.values import Normalisation
 
 onnx = importlib.import_module("onnx")

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from edgeeff import parity, registry
-from edgeeff.convert import Network, convert
+from edgeeff.convert import convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.errors import ConversionError
@@ -23,6 +23,7 @@ from edgeeff.int8.calibration import Calibration
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8
 from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.traced_network import Network
 from edgeeff.values import Normalisation
 
 FORMATS = ("onnx", "tflite")

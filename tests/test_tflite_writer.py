@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from edgeeff import registry
-from edgeeff.convert import Network
 from edgeeff.converters import trace
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph, Node
 from edgeeff.networks import from_variant
 from edgeeff.ops import Conv2d, Dense, Reshape, Shape, Unary
 from edgeeff.parity import sqnr_db
+from edgeeff.traced_network import Network
 from edgeeff.weights import sources as weights
 
 TFLITE = registry.converter("tflite")

@@ -12,9 +12,9 @@ from edgeeff.cli._shared import say, warn
 from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
     from edgeeff.int8.integers import IntegerForm
     from edgeeff.protocols import Converter, Runtime
+    from edgeeff.traced_network import Network
     from edgeeff.values import Artifact, Port
 
 

@@ -16,8 +16,8 @@ from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.techniques import TECHNIQUES, without
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
     from edgeeff.int8.calibration import Calibration
+    from edgeeff.traced_network import Network
 
 NO_IMAGES = Path("none")
 """`--calibration none`; a folder of that name is `./none`."""

@@ -11,9 +11,9 @@ from edgeeff.cli._shared import say
 from edgeeff.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
     from edgeeff.int8.calibration import Calibration
     from edgeeff.protocols import Road, Runtime
+    from edgeeff.traced_network import Network
     from edgeeff.values import Artifact
 
 RoadTarget = tuple[str, "Runtime | None", str]

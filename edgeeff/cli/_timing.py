@@ -16,11 +16,11 @@ from edgeeff.cli._shared import say
 from edgeeff.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
     from edgeeff.protocols import Device, ModelFamily
     from edgeeff.scaling.solve import Scaled
     from edgeeff.scaling.solve_in_time import Timed
     from edgeeff.store import Writer
+    from edgeeff.traced_network import Network
     from edgeeff.values import Measurement
 
 

@@ -13,9 +13,9 @@ from edgeeff.values import Normalisation, TensorSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeeff.convert import Network
     from edgeeff.graph import Graph
     from edgeeff.protocols import Converter
+    from edgeeff.traced_network import Network
 
 
 @dataclass(frozen=True, slots=True)

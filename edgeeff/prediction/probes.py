@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from edgeeff.prediction.latency_model import Costs, costs
 
 if TYPE_CHECKING:
-    from edgeeff.convert import Network
     from edgeeff.graph import Graph
     from edgeeff.protocols import Array, Converter, ModelFamily
+    from edgeeff.traced_network import Network
     from edgeeff.values import Variant
 
 SCALINGS = ((1.0, 1.0, 192), (1.0, 1.6, 224), (1.3, 1.0, 256), (0.8, 1.2, 320), (1.2, 1.4, 352), (1.5, 2.0, 400))
