@@ -87,8 +87,12 @@ def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
 def phone(
     phones: ModuleType, adb_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
-    """Makes phones that the adb server can connect to: a Pixel 8, with other properties where given."""
-    for name, value in {**adb_server, "XDG_CONFIG_HOME": str(tmp_path / "config")}.items():
+    """Makes phones that the adb server can connect to: a Pixel 8, with other properties where given.
+
+    Nothing is downloaded for them: what is asked for over https finds nobody.
+    """
+    folders = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE")}
+    for name, value in {**adb_server, **folders, "https_proxy": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
     made: list[Any] = []

@@ -88,7 +88,8 @@ def test_the_doctor_says_what_fails(phone: Make, tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "FAILS  files" in done.stdout and "what arrived is not what was sent" in done.stdout
     assert "too hot: thermal status 3 (severe), the limit is 0; the battery saver is on" in done.stdout
-    assert "files failed" in done.stderr
+    assert "cannot download https://storage.googleapis.com/litert" in done.stdout
+    assert "files, tflite on cpu failed" in done.stderr
 
 
 def test_the_doctor_examines_this_machine(tmp_path: Path) -> None:
