@@ -96,31 +96,6 @@ def native(prepared: Path, inside: Any, tmp_path_factory: pytest.TempPathFactory
     return folder / "litert_runner"
 
 
-@pytest.fixture(scope="session")
-def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A private adb server, the real one; the environment that leads to it."""
-    from adbutils import adb_path
-
-    relay = load(Path(__file__).with_name("relay.py"))
-    home = tmp_path_factory.mktemp("adb")
-    with relay.listen("tcp:0") as probe:
-        port = probe.getsockname()[1]
-    environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [adb_path(), "-L", f"tcp:localhost:{port}", "nodaemon", "server"],
-            stdout=log,
-            stderr=log,
-            env={**environment, "PATH": "/usr/bin:/bin", "ADB_MDNS_AUTO_CONNECT": "0"},
-        )
-    try:
-        assert answers(lambda: relay.connect(f"tcp:{port}").close())
-        yield environment
-    finally:
-        server.kill()
-        server.wait()
-
-
 def answers(attempt: Any) -> bool:
     """Whether something works within ten seconds."""
     for _ in range(200):

@@ -93,14 +93,21 @@ def test_the_native_runner_runs_a_real_model_there(
     assert "no-raw-samples" not in {warning["code"] for warning in m["warnings"]}
 
 
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that a process has started, and those that these have."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            yield child
+            yield from descendants(child)
+
+
 def test_a_daemon_that_dies_is_a_lost_device(device: Device) -> None:
     lines = device.run(["sh", "-c", "echo up; sleep 1000"], timeout_s=60)
     assert next(lines) == "up"
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(b"/usr/lib/android-sdk/platform-tools/adbd"):
-                os.kill(int(path.parent.name), 9)
-        except OSError:
-            continue
+    program = b"/usr/lib/android-sdk/platform-tools/adbd"
+    (daemon,) = (
+        pid for pid in descendants(os.getpid()) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(program)
+    )
+    os.kill(daemon, 9)
     with pytest.raises(DeviceError):
         list(lines)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -38,49 +35,6 @@ def phones() -> ModuleType:
     sys.modules["phone"] = module
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="session")
-def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A private adb server, the real one; the environment that leads to it."""
-    from adbutils import adb_path
-
-    home = tmp_path_factory.mktemp("adb")
-    for _ in range(5):  # another program may take the port that was just free
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}
-        with (home / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [adb_path(), "-L", f"tcp:localhost:{port}", "nodaemon", "server"],
-                stdout=log,
-                stderr=log,
-                env={**environment, "PATH": "/usr/bin:/bin", "ADB_MDNS_AUTO_CONNECT": "0"},
-            )
-        if _answers(server, port):
-            break
-        server.kill()
-        server.wait()
-    else:
-        pytest.fail(f"the adb server does not start: {(home / 'log').read_text()}")
-    try:
-        yield environment
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Whether a server listens within a minute, and has not ended since somebody else does."""
-    for _ in range(1200):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return server.poll() is None
-        except OSError:
-            if server.poll() is not None:
-                return False
-            time.sleep(0.05)
-    return False
 
 
 @pytest.fixture
