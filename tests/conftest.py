@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -21,6 +22,10 @@ from edgeeff.ops import Concat, Conv2d, Dense, Mean
 # A busy machine is slow; that is no fault of an example.
 settings.register_profile("edgeeff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgeeff")
+
+# The background jobs of a shell script ignore Ctrl-C, and so would what the tests start there and stop by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _network(*, splits_the_delegate: bool = False) -> Graph:
