@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 
 from edgeeff.graph import Graph, Node
-from edgeeff.int8.quantization import HARD_SIGMOID, HIGHEST, LOWEST, SIGMOID, ValueScale, stored_weight
+from edgeeff.int8.quantization import HARD_SIGMOID, SIGMOID, Quantization, ValueScale, stored_weight
 from edgeeff.ops import (
     Activation,
     Affine,
@@ -31,6 +31,8 @@ from edgeeff.ops import (
     Transpose,
     Unary,
 )
+
+from ._integer_kernels import IntegerLayer, add, mean, multiply, sigmoid, to_steps
 
 _BATCH = 8
 
@@ -59,8 +61,7 @@ def as_int8(x: Tensor, scale: ValueScale) -> Tensor:
 
     torch's own fake quantisation also makes a mask for training, which takes time here.
     """
-    lowest, highest = LOWEST - scale.zero_point, HIGHEST - scale.zero_point
-    return (x / scale.scale).round_().clamp_(lowest, highest).mul_(scale.scale)
+    return to_steps(x, scale).mul_(scale.scale)
 
 
 class Executor:
@@ -68,14 +69,20 @@ class Executor:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        stored = graph.quantization.weights if graph.quantization else {}
         self.weights: dict[str, tuple[Tensor, Tensor | None]] = {}
+        """Of the layers that compute in float."""
+        self._layers: dict[str, IntegerLayer] = {}
+        quantization = graph.quantization or Quantization({})
         for node in graph.nodes:
-            if isinstance(node.op, Conv2d | Dense):
-                weight, scales = node.op.weight, stored.get(node.name)
-                rounded = weight if scales is None else stored_weight(weight, scales)
-                bias = None if node.op.bias is None else torch.from_numpy(np.ascontiguousarray(node.op.bias))
-                self.weights[node.name] = (torch.from_numpy(np.ascontiguousarray(rounded)), bias)
+            if not isinstance(node.op, Conv2d | Dense):
+                continue
+            weight, scales = node.op.weight, quantization.weights.get(node.name)
+            if scales is not None and node.name in quantization.integer:
+                self._layers[node.name] = IntegerLayer.of(node.op, scales, quantization.values[node.inputs[0]])
+                continue
+            rounded = weight if scales is None else stored_weight(weight, scales)
+            bias = None if node.op.bias is None else torch.from_numpy(np.ascontiguousarray(node.op.bias))
+            self.weights[node.name] = (torch.from_numpy(np.ascontiguousarray(rounded)), bias)
         self.last = {name: node.name for node in graph.nodes for name in node.inputs}
 
     @torch.inference_mode()
@@ -83,40 +90,48 @@ class Executor:
         """The outputs for a batch of each input.
 
         Args:
-            watch: told each node and its value, before the value is rounded to int8.
+            watch: told each node and its value.
         """
         values = dict(zip(self.graph.inputs, images, strict=True))
         for node in self.graph.nodes:
-            value = self.step(node, values)
+            values[node.name] = value = self.step(node, values)
             watch(node, value)
-            values[node.name] = self.kept(node, value)
             for name in node.inputs:
                 if self.last[name] == node.name and name not in self.graph.outputs:
                     values.pop(name, None)
         return [values[name] for name in self.graph.outputs]
 
     def step(self, node: Node, values: Mapping[str, Tensor]) -> Tensor:
-        """The value of a node, before it is rounded to int8."""
+        """The value of a node, as its readers see it."""
         inputs = [values[name] for name in node.inputs]
         quantization = self.graph.quantization
         if quantization is None or node.name not in quantization.integer:
             return self.value(node, inputs)
-        inputs = [
-            x if name in quantization.integer else as_int8(x, quantization.values[name])
-            for x, name in zip(inputs, node.inputs, strict=True)
-        ]
-        if node.op == Unary("silu"):
-            return inputs[0] * as_int8(torch.sigmoid(inputs[0]), SIGMOID)
-        if node.op == Unary("hard_swish"):
-            return inputs[0] * as_int8(F.hardsigmoid(inputs[0]), HARD_SIGMOID)
-        return self.value(node, inputs)
+        read = [quantization.values[name] for name in node.inputs]
+        made = quantization.values[node.name]
+        return self._steps(node, inputs, read, made).mul_(made.scale)
 
-    def kept(self, node: Node, value: Tensor) -> Tensor:
-        """The value as its readers see it."""
-        quantization = self.graph.quantization
-        if quantization is None or node.name not in quantization.integer:
-            return value
-        return as_int8(value, quantization.values[node.name])
+    def _steps(self, node: Node, inputs: Sequence[Tensor], read: Sequence[ValueScale], made: ValueScale) -> Tensor:
+        """The integers of a node that computes in int8, without the zero point."""
+        x = [to_steps(value, form) for value, form in zip(inputs, read, strict=True)]
+        match node.op:
+            case Conv2d() | Dense() as op:
+                layer = self._layers[node.name]
+                return layer.requantised(op, _products(op, x[0], layer.weight), read[0], made)
+            case Binary("add"):
+                return add(x, read, made)
+            case Binary("mul"):
+                return multiply(x, read, made)
+            case Mean() as op:
+                return mean(x[0], op, read[0], made)
+            case Unary("sigmoid"):
+                return sigmoid(x[0], read[0])
+            case Unary("silu"):
+                return multiply((x[0], sigmoid(x[0], read[0])), (read[0], SIGMOID), made)
+        real = [steps * form.scale for steps, form in zip(x, read, strict=True)]
+        if node.op == Unary("hard_swish"):
+            return to_steps(real[0] * as_int8(F.hardsigmoid(real[0]), HARD_SIGMOID), made)
+        return to_steps(self.value(node, real), made)
 
     def value(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """What a node computes of the given inputs, its activation included."""
@@ -125,10 +140,8 @@ class Executor:
 
     def linear(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """What a node computes before the activation that it carries."""
-        if isinstance(node.op, Conv2d):
-            return _conv2d(node.op, inputs[0], *self.weights[node.name])
-        if isinstance(node.op, Dense):
-            return F.linear(inputs[0], *self.weights[node.name])
+        if isinstance(node.op, Conv2d | Dense):
+            return _products(node.op, inputs[0], *self.weights[node.name])
         return _plain(node.op, inputs)
 
 
@@ -139,7 +152,9 @@ def outputs(graph: Graph, images: NDArray[np.float32]) -> list[NDArray[np.float3
     return [np.concatenate([part[i].numpy() for part in parts]) for i in range(len(graph.outputs))]
 
 
-def _conv2d(op: Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _products(op: Conv2d | Dense, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if isinstance(op, Dense):
+        return F.linear(x, weight, bias)
     top, left, bottom, right = op.padding
     symmetric = (top, left) == (bottom, right)
     padded = x if symmetric else _pad(x, op.padding)
