@@ -115,7 +115,7 @@ class Executor:
         """The integers of a node that computes in int8, without the zero point."""
         x = [to_steps(value, form) for value, form in zip(inputs, read, strict=True)]
         match node.op:
-            case Conv2d() | Dense() as op:
+            case Conv2d() | Dense() as op if node.name in self._layers:
                 layer = self._layers[node.name]
                 return layer.requantised(op, _products(op, x[0], layer.weight), read[0], made)
             case Binary("add"):
