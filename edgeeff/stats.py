@@ -118,29 +118,29 @@ def latency(measurement: Measurement) -> Latency:
     # Sorted once: of sorted runs, the pooled ones are only to be merged.
     ordered = [sorted(launch.samples_ns) for launch in good] if raw else []
     medians = [_middle(run) / 1e9 for run in ordered] if raw else [launch_median_s(launch) for launch in good]
+    mean = statistics.fmean(medians)
     return Latency(
         launches=len(good),
         failed=failed,
         samples=sum(map(len, ordered)) if raw else sum(map(runs, good)),
-        median_s=statistics.median(medians),
+        median_s=_middle(sorted(medians)),
         interval=median_interval(medians),
         # A quantile over all runs needs the runs themselves.
         p90_s=pooled_quantile(ordered, 0.9) / 1e9 if raw else None,
-        spread=_stdev(medians) / statistics.fmean(medians) if len(medians) > 1 else None,
+        spread=_stdev(medians, mean) / mean if len(medians) > 1 else None,
         medians_s=tuple(medians),
     )
 
 
-def _middle(ordered: Sequence[int]) -> float:
+def _middle(ordered: Sequence[float]) -> float:
     """The median of sorted values."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _stdev(values: Sequence[float]) -> float:
+def _stdev(values: Sequence[float], mean: float) -> float:
     """The sample's standard deviation; in floats, which is ten times as fast as statistics.stdev's fractions."""
-    mean = statistics.fmean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1))
 
 
 def median_interval(values: Sequence[float], level: float = CONFIDENCE) -> Interval | None:
@@ -183,7 +183,7 @@ def pooled_quantile(groups: Sequence[Sequence[int]], fraction: float) -> int:
 
     A launch that had time for more runs does not count for more.
     """
-    if len({len(group) for group in groups}) == 1:  # the usual case, of plain numbers
+    if len(set(map(len, groups))) == 1:  # the usual case, of plain numbers
         pooled = sorted(chain.from_iterable(groups))
         return pooled[max(math.ceil(fraction * len(pooled) * (1 - 1e-9)), 1) - 1]
     weighted = sorted((sample, 1 / len(group)) for group in groups for sample in group)

@@ -33,6 +33,7 @@ from edgeeff.codec import decode, encode
 from edgeeff.compare import Comparison, Pair
 from edgeeff.errors import EdgeeffError, UsageError
 from edgeeff.files import cannot_read, cannot_write, read_bytes
+from edgeeff.stored_launches import StoredLaunches, damaged, record_of
 from edgeeff.values import Launch, Measurement
 
 SCHEMA = 2
@@ -137,6 +138,15 @@ def read(path: Path) -> list[Measurement]:
     Raises:
         UsageError: no such file, not a results file, damaged, or from a later edgeeff.
     """
+    return [_whole(measurement) for measurement in read_lazily(path)]
+
+
+def read_lazily(path: Path) -> list[Measurement]:
+    """As `read`, with launches that are decoded when they are asked for: of a large folder most never are.
+
+    Raises:
+        UsageError: as `read`; but a damaged launch is found out when somebody looks at it.
+    """
     return [measurement for file in _files(path) for measurement in _parse(file, read_bytes(file))[0]]
 
 
@@ -146,7 +156,7 @@ def read_comparisons(path: Path) -> list[Comparison]:
     Raises:
         UsageError: as `read`.
     """
-    return [comparison for file in _files(path) for comparison in _parse(file, read_bytes(file))[1]]
+    return [comparison for file in _files(path) for comparison in read_session(file)[1]]
 
 
 def read_session(path: Path) -> tuple[list[Measurement], list[Comparison]]:
@@ -155,7 +165,15 @@ def read_session(path: Path) -> tuple[list[Measurement], list[Comparison]]:
     Raises:
         UsageError: as `read`.
     """
-    return _parse(path, read_bytes(path))
+    measurements, comparisons = _parse(path, read_bytes(path))
+    whole = {measurement.id: _whole(measurement) for measurement in measurements}
+    return list(whole.values()), [
+        replace(c, candidate=whole[c.candidate.id], baseline=whole[c.baseline.id]) for c in comparisons
+    ]
+
+
+def _whole(measurement: Measurement) -> Measurement:
+    return replace(measurement, launches=tuple(measurement.launches))
 
 
 def _files(path: Path) -> list[Path]:
@@ -166,31 +184,49 @@ def _files(path: Path) -> list[Path]:
 
 
 def _parse(path: Path, content: bytes) -> tuple[list[Measurement], list[Comparison]]:
-    measurements: dict[str, Measurement] = {}
-    launches: dict[str, list[Launch]] = {}
-    comparisons: dict[str, Comparison] = {}
-    pairs: dict[str, list[Pair]] = {}
-    for number, record in _records(path, content):
+    """Measurements and comparisons; the measurements' launches are not decoded yet."""
+    found = _Found(path)
+    for number, line in _lines(path, content):
         try:
-            if record["record"] == "measurement":
-                measurement = decode(Measurement, record)
-                measurements[measurement.id] = measurement
-                launches[measurement.id] = []
-            elif record["record"] == "launch":
-                launches[record["measurement"]].append(decode(Launch, record))
-            elif record["record"] == "comparison":
-                comparison = _comparison(record, measurements)
-                comparisons[comparison.id] = comparison
-                pairs[comparison.id] = []
-            elif record["record"] == "pair":
-                pairs[record["comparison"]].append(decode(Pair, record))
+            if line.startswith(_LAUNCH):  # the usual line, as `Writer` has it
+                end = line.index(b'"', len(_LAUNCH))
+                found.launches[line[len(_LAUNCH) : end].decode()].add(number, line)
+            else:
+                found.add(number, line, record_of(path, number, line))
         except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(path, number, str(error)) from error
-    whole = {key: replace(measurement, launches=tuple(launches[key])) for key, measurement in measurements.items()}
-    return list(whole.values()), [
-        replace(c, candidate=whole[c.candidate.id], baseline=whole[c.baseline.id], pairs=tuple(pairs[c.id]))
-        for c in comparisons.values()
+            raise damaged(path, number, str(error)) from error
+    return list(found.measurements.values()), [
+        replace(comparison, pairs=tuple(found.pairs[key])) for key, comparison in found.comparisons.items()
     ]
+
+
+_LAUNCH = b'{"record":"launch","measurement":"'
+
+
+class _Found:
+    """What the lines of a file have told so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.measurements: dict[str, Measurement] = {}
+        self.launches: dict[str, StoredLaunches] = {}
+        self.comparisons: dict[str, Comparison] = {}
+        self.pairs: dict[str, list[Pair]] = {}
+
+    def add(self, number: int, line: bytes, record: dict[str, Any]) -> None:
+        kind = record["record"]
+        if kind == "measurement":
+            measurement, launches = decode(Measurement, record), StoredLaunches(self.path)
+            self.measurements[measurement.id] = replace(measurement, launches=launches)
+            self.launches[measurement.id] = launches
+        elif kind == "launch":
+            self.launches[record["measurement"]].add(number, line)
+        elif kind == "comparison":
+            comparison = _comparison(record, self.measurements)
+            self.comparisons[comparison.id] = comparison
+            self.pairs[comparison.id] = []
+        elif kind == "pair":
+            self.pairs[record["comparison"]].append(decode(Pair, record))
 
 
 def _comparison(record: dict[str, Any], measurements: dict[str, Measurement]) -> Comparison:
@@ -211,22 +247,18 @@ class _Compared:
     policy: Mapping[str, str] = field(default_factory=dict)
 
 
-def _records(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path, content: bytes) -> Iterator[tuple[int, bytes]]:
     """The complete lines behind the header, numbered as an editor does."""
     lines = content.split(b"\n")[:-1]
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _foreign(path) if number == 1 else _damaged(path, number, "not JSON") from error
-        if number == 1:
-            _check_header(path, record)
-        elif not isinstance(record, dict):
-            raise _damaged(path, number, "not an object")
-        else:
-            yield number, record
     if not lines and content:
         raise _foreign(path)
+    for header in lines[:1]:
+        try:
+            record = json.loads(header)
+        except (ValueError, RecursionError) as error:
+            raise _foreign(path) from error
+        _check_header(path, record)
+    return enumerate(lines[1:], 2)
 
 
 def _check_header(path: Path, record: Any) -> None:
@@ -244,7 +276,3 @@ def _foreign(path: Path) -> EdgeeffError:
     return UsageError(
         f"{path} is not a results file of edgeeff", "results are the .jsonl files that edgeeff bench writes"
     )
-
-
-def _damaged(path: Path, number: int, what: str) -> EdgeeffError:
-    return UsageError(f"{path}, line {number} is damaged: {what}", "delete that line to read the others")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -425,7 +425,7 @@ class Measurement:
     tool_version: str
     created_unix_s: float
     seed: int
-    launches: tuple[Launch, ...] = ()
+    launches: Sequence[Launch] = ()
     cpus: tuple[int, ...] | None = None
     """The cores that the launches were bound to; None where the system chose."""
     context: Mapping[str, str] = field(default_factory=dict)

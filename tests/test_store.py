@@ -171,6 +171,26 @@ def test_a_damaged_line_is_named(line: bytes, what: str, tmp_path: Path) -> None
     assert what in caught.value.message
 
 
+def test_a_damaged_launch_is_named_when_somebody_looks_at_it(tmp_path: Path) -> None:
+    path = write(tmp_path, MEASUREMENT)
+    path.write_bytes(path.read_bytes() + b'{"record":"launch","measurement":"0a-0","index":"1"}\n')
+    (found,) = store.read_lazily(path)
+    assert len(found.launches) == len(MEASUREMENT.launches) + 1
+    for look in (list, lambda launches: launches[0]):
+        with pytest.raises(UsageError, match="line 5 is damaged: 'index' cannot be '1'"):
+            look(found.launches)
+
+
+def test_launches_of_one_measurement_never_show_in_another(tmp_path: Path) -> None:
+    several = [replace(MEASUREMENT, id=f"0a-{i}", launches=(replace(FULL, index=i),)) for i in range(3)]
+    with store.Writer(tmp_path, "0a", "0.1.0") as writer:
+        for measurement in several:
+            writer.launch(measurement, measurement.launches[0])
+    found = store.read_lazily(writer.path)
+    assert [m.launches[0].index for m in (*found, *reversed(found))] == [0, 1, 2, 2, 1, 0]
+    assert [replace(m, launches=tuple(m.launches)) for m in found] == several == store.read(writer.path)
+
+
 @given(st.binary(max_size=300), st.integers(0, 5))
 def test_no_content_is_a_traceback(tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int) -> None:
     lines = GOLDEN.read_bytes().split(b"\n")

@@ -116,7 +116,7 @@ def _read(paths: tuple[Path, ...]) -> list[Measurement]:
     for path in paths:
         if not path.exists():
             raise UsageError(f"there are no results at {path}", "measure first: edgeeff bench")
-        measurements += store.read(path)
+        measurements += store.read_lazily(path)
     if not measurements:
         raise UsageError(f"no measurement in {', '.join(map(str, paths))}", "measure first: edgeeff bench")
     return measurements

@@ -52,6 +52,8 @@ def _capped(state: DeviceState) -> bool:
 def battery(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
     """What a device on a battery does to its own clocks."""
     states = list(states_of(good))
+    if not states:
+        return
     hot = max((state.thermal_status or 0 for state in states), default=0)
     levels = [state.battery_percent for state in states if state.battery_percent is not None]
     facts = []
@@ -74,6 +76,7 @@ def battery(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
 def states_of(launches: Sequence[Launch]) -> Iterator[DeviceState]:
     """The device's states before and after these launches."""
     for launch in launches:
-        for state in (launch.state_before, launch.state_after):
-            if state is not None:
-                yield state
+        if launch.state_before is not None:
+            yield launch.state_before
+        if launch.state_after is not None:
+            yield launch.state_after

@@ -77,6 +77,7 @@ class _Judged:
     latency: Latency
     objectives: Mapping[str, Scored]
     macs_objective: float | None
+    caveats: tuple[Caveat, ...]
 
 
 def _judged(
@@ -94,7 +95,8 @@ def _judged(
                 objectives[name] = scored(top1, latency.median_s, settings.target_s, w, interval, top1_interval)
         if macs:
             on_macs = objective(top1, macs, settings.target_macs, settings.exponents)
-    return _Judged(measurement, claimed, latency, objectives, on_macs)
+    # With the latency, not later: launches that are read from their lines are at hand now.
+    return _Judged(measurement, claimed, latency, objectives, on_macs, checks.caveats(measurement, latency))
 
 
 def _row(found: _Judged, target_s: float, rank: int | None, macs_rank: int | None) -> Row:
@@ -109,7 +111,7 @@ def _row(found: _Judged, target_s: float, rank: int | None, macs_rank: int | Non
         found.macs_objective,
         rank,
         macs_rank,
-        checks.caveats(measurement, latency),
+        found.caveats,
         claimed.against,
     )
 
