@@ -217,6 +217,41 @@ def test_the_intervals_of_latency_and_accuracy_are_drawn(browser: webdriver.Chro
     assert "Bars are the intervals of latencies and counted accuracies" in told
 
 
+def test_flops_are_drawn_against_latency_and_their_rank_correlation_is_told(browser: webdriver.Chrome) -> None:
+    group = report().groups[0]
+    told = browser.find_element(By.CSS_SELECTOR, "#flops figcaption").text
+    known = [found for found in group.correlations if found.rho is not None]
+    # Of lite0, b0, b1, lite2 and the foreign file: one inversion among five, 1 - 6 * 2 / (5 * 24); and over all seven.
+    assert [(c.configuration, round(c.rho or 0, 2)) for c in known] == [
+        ("fp32 tflite on litert", 0.80),
+        ("all configurations", 0.60),
+    ]
+    for found in known:
+        assert f"{found.configuration}: {found.rho:.2f} over {found.networks} networks" in told
+    assert "int8 tflite on litert: unknown, 1 network" in told
+    script = """
+        return document.querySelector('#flops .plot').data.flatMap(
+            (trace) => Array.from(trace.x, (x, i) => [x, 10 ** trace.y[i]]));
+    """
+    drawn = sorted(browser.execute_script(script))
+    expected = sorted((r.latency.median_s * 1e3, r.measurement.macs / 1e6) for r in group.rows)  # type: ignore[operator]
+    assert [value for point in drawn for value in point] == pytest.approx(
+        [value for point in expected for value in point], rel=1e-6
+    )
+
+
+def test_ticks_of_a_wide_axis_stay_upright_on_a_phone(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    path = tmp_path / "wide.html"
+    rows = [("lite0", 0.6, "fp32", 400), ("b0", 5000.0, "fp32", 386)]
+    path.write_text(to_html.render(build([measured(*row) for row in rows], Inputs(VARIANTS), report().settings)))
+    browser = opened(chromium, path.as_uri(), 360)
+    settled(browser)
+    labels = browser.find_elements(By.CSS_SELECTOR, "#flops .xaxislayer-above .xtick text")
+    assert [label.text for label in labels] == ["1", "10", "100", "1000", "10000"]
+    assert all(label.size["width"] < 60 > label.size["height"] for label in labels)
+    assert not any("rotate(90" in (label.get_attribute("transform") or "") for label in labels)
+
+
 def test_a_device_and_a_file_are_chosen(browser: webdriver.Chrome) -> None:
     Select(browser.find_element(By.ID, "group")).select_by_visible_text("pixel, 1 thread")
     settled(browser)

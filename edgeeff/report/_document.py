@@ -45,12 +45,12 @@ def document(report: Report, *, rows: bool = True) -> Iterator[Section]:
         table = _flops_table(group, report.settings) if rows else None
         yield Section("Do FLOPS stand for latency here?", table, tuple(_flops_lines(group, report.settings)))
         yield _published(group, report.settings)
-    notes = [note for group in report.groups for note in group.notes] + list(report.notes)
+    prefixes = [f"{name}: " for name in report.group_names] if len(report.groups) > 1 else [""]
+    named = list(zip(prefixes, report.groups, strict=False))
+    notes = [f"{name}{note}" for name, group in named for note in group.notes] + list(report.notes)
     if notes:
         yield Section("Notes", lines=tuple(notes))
-    several = len(report.groups) > 1
-    verdicts = [f"{group.short_title}: {group.verdict}" if several else group.verdict for group in report.groups]
-    yield Section("Verdict", lines=tuple(verdicts))
+    yield Section("Verdict", lines=tuple(f"{name}{group.verdict}" for name, group in named))
 
 
 def _ms(seconds: float) -> str:

@@ -47,7 +47,7 @@ def page_data(report: Report, profiles: Sequence[Profile] = ()) -> dict[str, Any
         "target_ms": report.settings.target_s * 1e3,
         "w": {"name": w.name, "alpha": w.alpha, "beta": w.beta},
         "iso_losses": ISO_LOSSES,
-        "groups": [_group(group, offset) for group, offset in zip(report.groups, offsets, strict=True)],
+        "groups": [_group(*each) for each in zip(report.group_names, report.groups, offsets, strict=True)],
         "columns": _columns(rows),
         "profiles": [_profile(profile) for profile in reversed(profiles)],
         "details": {
@@ -67,11 +67,10 @@ def _offsets(groups: Sequence[Group]) -> list[int]:
     return starts
 
 
-def _group(group: Group, offset: int) -> dict[str, Any]:
+def _group(name: str, group: Group, offset: int) -> dict[str, Any]:
     pairs = [dataclasses.asdict(pair) for pair in precision_pairs(group.rows)]
     return {
-        "title": group.title,
-        "short_title": group.short_title,
+        "name": name,
         "first": offset,
         "count": len(group.rows),
         "front": [offset + index for index in pareto(group.rows)],

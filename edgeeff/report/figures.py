@@ -43,9 +43,9 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     pyplot = _pyplot()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for group in report.groups:
+    for title, group in zip(report.group_names, report.groups, strict=True):
         for name, figure in _figures(group, report.settings):
-            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{group.short_title}-{name}").strip("-.")
+            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{title}-{name}").strip("-.")
             for path in (folder / f"{stem}.png", folder / f"{stem}.svg"):
                 with replacing(path) as temporary:
                     form = path.suffix[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,3 +147,19 @@ class Report:
     settings: Settings
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
+
+    @property
+    def group_names(self) -> list[str]:
+        """What to call each group: its short title, or as much more as tells it from the others.
+
+        A device with a new kernel is another one, of the same name.
+        """
+        titles = [group.short_title for group in self.groups]
+        if len(set(titles)) < len(titles):
+            titles = [group.title for group in self.groups]
+        seen: Counter[str] = Counter()
+        names = []
+        for title in titles:
+            seen[title] += 1
+            names.append(title if seen[title] == 1 else f"{title} ({seen[title]})")
+        return names

@@ -46,8 +46,9 @@ function logRange(values, room = 0.08) {
 
 // A logarithmic axis with ticks at round numbers; Plotly's own leave out the decade within a decade ("2", "3", "5").
 function logAxis(title, limits, more = {}) {
-  const narrow = limits[1] - limits[0] < 0.6;
-  const steps = narrow ? [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
+  const decades = limits[1] - limits[0];
+  const many = decades > (isNarrow() ? 1.3 : 4); // labels side by side would turn on their sides
+  const steps = decades < 0.6 ? [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9] : many ? [1] : [1, 2, 5];
   const ticks = [];
   for (let decade = Math.floor(limits[0]); decade <= limits[1]; decade++) {
     for (const step of steps) {
@@ -139,10 +140,12 @@ function drawFlops(rows, group) {
   }, words);
 }
 
+const AXIS_REMS = 4; // what an axis takes with its labels and title
+
 // Three bar charts that share their rows: side by side, or one below the other on a narrow screen.
 function drawPrecisions(rows, group) {
   const pairs = group.pairs.slice(0, 60);
-  const narrow = document.documentElement.clientWidth < 640;
+  const narrow = isNarrow();
   const names = pairs.map((pair) => (narrow ? rows.label(pair.other).replace(" on ", "<br>on ").replace(" (", "<br>(") : rows.label(pair.other)));
   const places = pairs.map((_, i) => i); // two files may bear one label
   const ratio = (value) => `${value.toFixed(2)}x`;
@@ -153,11 +156,13 @@ function drawPrecisions(rows, group) {
     ["top-1 change, points", "#D55E00", (p) => (p.top1_change === null ? null : p.top1_change * 100), (p) => change(p.top1_change)],
   ].filter(([, , value]) => pairs.some((p) => value(p) !== null));
   const share = 1 / parts.length;
+  const rems = Math.max(12, 5 + 2.4 * pairs.length);
+  const gap = AXIS_REMS / (rems * parts.length);
   const details = { showlegend: false, bargap: 0.3, margin: { l: 10, r: 20, t: ROOM_FOR_BUTTONS, b: 50 } };
   const traces = pairs.length ? parts.map(([title, colour, value, text], i) => {
     const [x, y] = [i ? `x${i + 1}` : "x", narrow && i ? `y${i + 1}` : "y"];
     const span = narrow ? [0, 1] : [share * (i + 0.05), share * (i + 0.95)];
-    const height = narrow ? [1 - share * (i + 0.75), 1 - share * i] : [0, 1];
+    const height = narrow ? [1 - share * (i + 1) + gap, 1 - share * i] : [0, 1];
     details[`xaxis${i ? i + 1 : ""}`] = axis(title, { domain: span, rangemode: "tozero", anchor: y });
     if (narrow || i === 0) details[`yaxis${i ? i + 1 : ""}`] = axis("", { autorange: "reversed", domain: height, anchor: x, tickvals: places, ticktext: names, tickfont: { size: narrow ? 10 : 12 } });
     return {
@@ -166,7 +171,7 @@ function drawPrecisions(rows, group) {
     };
   }) : [];
   const told = pairs.map((p) => `${rows.label(p.other)}: ${ratio(p.latency_ratio)} the time, ${ratio(p.size_ratio)} the size, top-1 ${p.top1_change === null ? "change unknown (not measured on these files)" : `${change(p.top1_change)} points`}`);
-  document.querySelector("#precisions .plot").style.height = `${(narrow ? parts.length : 1) * Math.max(12, 5 + 2.4 * pairs.length)}rem`;
+  document.querySelector("#precisions .plot").style.height = `${(narrow ? parts.length : 1) * rems}rem`;
   draw("precisions", traces, details, `${listed(told)}.`);
 }
 
@@ -219,8 +224,11 @@ function drawProfile(profile) {
     draw("profile", [], {}, "");
     return;
   }
-  const narrow = document.documentElement.clientWidth < 640 && !printing;
-  const shortened = (name) => (narrow && name.length > 22 ? `…${name.slice(-21)}` : name);
+  const narrow = isNarrow();
+  const shortened = (name) => {
+    const short = narrow ? name.replace("(added by the runtime)", "(added)") : name;
+    return narrow && short.length > 22 ? `…${short.slice(-21)}` : short;
+  };
   const ops = [...profile.ops].sort((a, b) => b.ms - a.ms).slice(0, MOST_OPS);
   const total = profile.ops.reduce((sum, op) => sum + op.ms, 0);
   const kinds = [...grouped(profile.ops, (op) => op.kind)].map(([kind, members]) => [kind, members.reduce((sum, op) => sum + op.ms, 0)]).sort((a, b) => b[1] - a[1]);
@@ -238,6 +246,6 @@ function drawProfile(profile) {
   draw("profile", traces, {
     xaxis: axis(narrow ? "one run, ms" : "time of one run, ms"),
     yaxis: axis("", { tickvals: ops.map((op) => op.name), ticktext: ops.map((op) => shortened(op.name)), tickfont: { size: narrow ? 10 : 12 }, categoryorder: "array", categoryarray: ops.map((op) => op.name).reverse() }), barmode: "stack", margin: { l: narrow ? 10 : 200, r: 20, t: ROOM_FOR_BUTTONS, b: 50 },
-    legend: { orientation: "h", y: -60 / (16 * height - 110), yanchor: "top" },
+    legend: { orientation: "h", traceorder: "normal", y: -60 / (16 * height - 110), yanchor: "top" },
   }, `${profile.title}, ${profile.how}. The ${ops.length} slowest of ${profile.ops.length} ops. By kind: ${listed(kinds.map(([kind, ms]) => `${kind} ${significant((100 * ms) / total, 2)} %`))}.`);
 }

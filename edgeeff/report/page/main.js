@@ -237,7 +237,7 @@ async function start() {
   state.rows = new Rows(data);
   state.target = data.target_ms;
   state.w = data.w;
-  data.groups.forEach((group, i) => $("group").append(new Option(group.short_title, i)));
+  data.groups.forEach((group, i) => $("group").append(new Option(group.name, i)));
   syncControls();
   listen();
   chooseGroup(0);

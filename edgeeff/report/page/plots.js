@@ -27,11 +27,16 @@ function axis(title, more = {}) {
 const PAPER = 980;
 let printing = false;
 
+// A phone's screen; paper is wide whatever the screen is.
+function isNarrow() {
+  return document.documentElement.clientWidth < 640 && !printing;
+}
+
 function layout(more) {
   return {
     ...(printing ? { width: PAPER, autosize: false } : { autosize: true }),
     paper_bgcolor: css("--back"), plot_bgcolor: css("--back"), font: { color: css("--text"), size: 13 },
-    margin: { l: 60, r: 20, t: ROOM_FOR_BUTTONS, b: 50 }, legend: { orientation: "h", y: document.documentElement.clientWidth < 640 ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
+    margin: { l: 60, r: 20, t: ROOM_FOR_BUTTONS, b: 50 }, legend: { orientation: "h", y: isNarrow() ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
   };
 }
 
