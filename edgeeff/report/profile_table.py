@@ -96,7 +96,7 @@ def _share_row(share: Share) -> list[str]:
         _ms(share.time_s),
         f"{share.share * 100:.1f}",
         _macs(share.macs),
-        "" if rate is None else significant(rate / 1e9),
+        "" if rate is None else _rate(rate, share.time_s),
     ]
 
 
@@ -118,7 +118,7 @@ def _op_row(op: OpTime, total_s: float) -> list[str]:
         _ms(op.time_s),
         f"{op.time_s / total_s * 100:.1f}" if total_s else "",
         _macs(op.macs),
-        "" if rate is None else significant(rate / 1e9),
+        "" if rate is None else _rate(rate, op.time_s),
         op.kernel,
     ]
 
@@ -126,6 +126,11 @@ def _op_row(op: OpTime, total_s: float) -> list[str]:
 def _ms(seconds: float) -> str:
     """Whole microseconds: what the profilers give."""
     return f"{seconds * 1e3:.3f}" if seconds < 1 else significant(seconds * 1e3, 4)
+
+
+def _rate(macs_per_s: float, time_s: float) -> str:
+    """No more digits than the time has, in whole microseconds."""
+    return significant(macs_per_s / 1e9, 3 if time_s >= 100 * RESOLUTION_S else 2)
 
 
 def _macs(macs: int | None) -> str:
