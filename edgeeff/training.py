@@ -65,6 +65,8 @@ class Recipe:
     seed: int = 0
     threads: int = 1
     """One gives the same result on every machine of a kind, and is the fastest for small networks on few cores."""
+    mirrored: bool = True
+    """Images are mirrored at random: right for photos, wrong where left and right differ, as in digits and signs."""
 
 
 def find(root: Path) -> ImageFolder:
@@ -217,7 +219,7 @@ def top1(module: Any, images: torch.Tensor, labels: Sequence[int], batch: int) -
 def _fit(
     module: Any, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe, progress: Callable[[int, float], None]
 ) -> None:
-    """SGD with momentum, a warm-up and a cosine; images are mirrored and shifted."""
+    """SGD with momentum, a warm-up and a cosine; images are shifted, and mirrored."""
     import torch
 
     random = torch.Generator().manual_seed(recipe.seed)
@@ -235,7 +237,7 @@ def _fit(
         losses = []
         for step in range(steps):
             chosen = order[step * count : (step + 1) * count]
-            loss = loss_of(module(_augmented(images[chosen], random)), labels[chosen])
+            loss = loss_of(module(_augmented(images[chosen], random, recipe.mirrored)), labels[chosen])
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
@@ -267,12 +269,13 @@ def _schedule(share: float) -> float:
     return min(1.0, (share + 1e-3) / _WARMUP) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def _augmented(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Mirrored by chance, and shifted by up to a tenth."""
+def _augmented(images: torch.Tensor, random: torch.Generator, mirrored: bool) -> torch.Tensor:
+    """Shifted by up to a tenth, and where asked mirrored by chance."""
     import torch
 
-    mirrored = torch.rand(len(images), generator=random) < 0.5
-    images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if mirrored:
+        flipped = torch.rand(len(images), generator=random) < 0.5
+        images = torch.where(flipped[:, None, None, None], images.flip(3), images)
     most = max(1, int(images.shape[-1] * _SHIFT))
     rows, columns = (int(torch.randint(-most, most + 1, (), generator=random)) for _ in range(2))
     return images.roll((rows, columns), (2, 3))

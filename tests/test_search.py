@@ -21,7 +21,7 @@ from PIL import Image
 from edgeeff.cli.convert import find_variant
 from edgeeff.cli.search import search
 from edgeeff.errors import DeviceError, MeasurementError, UsageError
-from edgeeff.objective import SOFT
+from edgeeff.objective import HARD, SOFT
 from edgeeff.search import loop, study
 from edgeeff.search.loop import Cost, Outcome, Work
 from edgeeff.search.networks import Description, family_of, read, short, write
@@ -150,7 +150,7 @@ def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
 def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
     first = list(loop.run(opened(tmp_path), surrogate(), 3))
     more = list(loop.run(opened(tmp_path), surrogate(), 5))
-    assert [outcome.number for outcome in loop.complete(opened(tmp_path))] == [0, 1, 2, 3, 4]
+    assert [outcome.number for outcome in loop.ended(opened(tmp_path))] == [0, 1, 2, 3, 4]
     assert (len(first), len(more)) == (3, 2)
     assert list(loop.run(opened(tmp_path), surrogate(), 5)) == []
 
@@ -241,11 +241,47 @@ def test_a_network_that_fails_costs_its_trial_alone(tmp_path: Path) -> None:
     assert [outcome.error for outcome in outcomes] == ["the training diverged in epoch 1", None, None]
 
 
-def test_the_same_network_is_not_trained_twice(tmp_path: Path) -> None:
-    fixed = proposed(Dice(3))
-    work = replace(surrogate(), propose=lambda chooser, name: _asked(chooser, fixed, name))
-    outcomes = list(loop.run(opened(tmp_path), work, 3))
-    assert [outcome.repeated for outcome in outcomes] == [False, True, True]
+def test_a_network_that_was_tried_is_not_trained_again_and_not_counted(tmp_path: Path) -> None:
+    trained: list[str] = []
+    numbers = iter([3, 3, 3, 4])
+    work = replace(
+        surrogate(),
+        propose=lambda chooser, name: _asked(chooser, proposed(Dice(next(numbers))), name),
+        accuracy=lambda network: trained.append(network.name) or 0.5,  # type: ignore[func-returns-value]
+    )
+    outcomes = list(loop.run(opened(tmp_path), work, 2))
+    assert [outcome.repeated for outcome in outcomes] == [False, True, True, False]
+    assert trained == ["s-0", "s-3"]
+    assert len({outcome.reward for outcome in outcomes[:3]}) == 1
+    assert [outcome.number for outcome in loop.ended(opened(tmp_path))] == [0, 1, 2, 3]
+
+
+def test_a_space_with_nothing_new_ends_the_search() -> None:
+    work = replace(surrogate(), propose=lambda chooser, name: _asked(chooser, proposed(Dice(3)), name))
+    made = optuna.create_study(sampler=study.controller("random", 0), direction="maximize")
+    assert loop.fresh(loop.run(made, work, 2)) == 1
+
+
+def test_a_network_too_slow_to_win_is_not_trained() -> None:
+    latencies = iter([1.0, 2.5, 1.9, 2.5])
+    numbers = iter([1, 2, 3, 2])
+    trained: list[str] = []
+    work = Work(
+        lambda chooser, name: _asked(chooser, proposed(Dice(next(numbers))), name),
+        lambda network: Cost(next(latencies), "measured"),
+        lambda network: trained.append(network.name) or 0.5,  # type: ignore[func-returns-value]
+        1.0,
+        HARD,
+    )
+    made = optuna.create_study(sampler=study.controller("tpe", 0), study_name="s", direction="maximize")
+    outcomes = list(loop.run(made, work, 3))
+    # With 0.5 within T, one that takes 2.5 T could reach 1 / 2.5 at the most, and one of 1.9 T still 1 / 1.9.
+    assert [outcome.pruned for outcome in outcomes] == [False, True, False]
+    assert trained == ["s-0", "s-2"]
+    assert [outcome.reward for outcome in loop.ended(made)] == [0.5, None, pytest.approx(0.5 / 1.9)]
+    assert loop.best(loop.ended(made)).number == 0
+    again = next(loop.run(made, work, 4))
+    assert (again.pruned, again.repeated) == (True, True)
 
 
 def _asked(chooser: Chooser, network: Description, name: str) -> Description:

@@ -88,8 +88,9 @@ def _fit(device: Device, setting: Any, propose: Propose, models: Path) -> Stored
     from edgeeff.search.space import CORNERS, Dice
 
     choosers: list[Chooser] = [*CORNERS, *map(Dice, range(PROBES))]
-    networks = [family_of(propose(chooser, f"probe-{index}")) for index, chooser in enumerate(choosers)]
-    (stored,) = fit_networks(device, [setting], networks, len(networks) * SECONDS_EACH, models)
+    proposed = [propose(chooser, f"probe-{index}") for index, chooser in enumerate(choosers)]
+    networks, classes = [family_of(network) for network in proposed], proposed[0].classes
+    (stored,) = fit_networks(device, [setting], networks, len(networks) * SECONDS_EACH, models, classes)
     return stored
 
 

@@ -132,12 +132,17 @@ def _fit(
 
 
 def fit_networks(
-    device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
+    device: Device,
+    settings: Sequence[Setting],
+    networks: Sequence[Member],
+    seconds: float,
+    models: Path,
+    classes: int | None = None,
 ) -> list[Stored]:
-    """Writes and times networks, fits a model for each setting to them, and keeps it."""
+    """Writes and times networks of so many classes, fits a model for each setting to them, and keeps it."""
     from edgeeff.prediction import latency_model
 
-    written, measured = _timed(device, settings, networks, seconds, models)
+    written, measured = _timed(device, settings, networks, seconds, models, classes)
     stored = []
     for setting in settings:
         made = _fitted(setting, written, measured)
@@ -155,16 +160,23 @@ def _verify(
 
 
 def _timed(
-    device: Device, settings: Sequence[Setting], networks: Sequence[Member], seconds: float, models: Path
+    device: Device,
+    settings: Sequence[Setting],
+    networks: Sequence[Member],
+    seconds: float,
+    models: Path,
+    classes: int | None = None,
 ) -> tuple[list[Probe], dict[str, Measurement]]:
     """The networks' files, written and timed, then removed; raw samples stay."""
     with tempfile.TemporaryDirectory(prefix="edgeeff-probes-") as folder:
-        written = list(_write(networks, settings, Path(folder)))
+        written = list(_write(networks, settings, Path(folder), classes))
         files = [path for probe in written for path in probe.files.values()]
         return written, _measure(device, files, settings[0].threads, seconds, models / "raw")
 
 
-def _write(networks: Sequence[Member], settings: Sequence[Setting], folder: Path) -> Iterator[Probe]:
+def _write(
+    networks: Sequence[Member], settings: Sequence[Setting], folder: Path, classes: int | None
+) -> Iterator[Probe]:
     from edgeeff.converters import quantize_for_timing, trace
     from edgeeff.networks import from_variant
     from edgeeff.prediction import probes
@@ -174,7 +186,7 @@ def _write(networks: Sequence[Member], settings: Sequence[Setting], folder: Path
     precisions = list(dict.fromkeys(setting.precision for setting in settings))
     for variant, family in networks:
         say(f"writing {variant.name}")
-        network = from_variant(variant, family, load(variant, family, "random", classes=None, padding=None), trace)
+        network = from_variant(variant, family, load(variant, family, "random", classes=classes, padding=None), trace)
         yield probes.write(network, converters, precisions, folder, quantize_for_timing)
 
 

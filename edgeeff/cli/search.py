@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 )
 @click.option("--target-ms", type=float, required=True, help="T: the latency to aim at.")
 @click.option("--w", "exponents", default="soft", show_default=True, help="soft (-0.07), hard (0,-1), or alpha,beta.")
-@click.option("--trials", type=click.IntRange(1, 100_000), default=30, show_default=True, help="Of the whole study.")
+@click.option("--trials", type=click.IntRange(1, 100_000), default=30, show_default=True, help="Networks to try.")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training.")
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True)
 @click.option("--learning-rate", type=float, default=0.05, show_default=True)
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="Of images at random; no for digits.")
 @click.option("--resolution", type=click.IntRange(2, 1024), default=64, show_default=True, help="Pixels.")
 @click.option("--width", type=float, default=0.5, show_default=True, help="Of MobileNetV2's channels.")
 @click.option("--depth", type=float, default=1.0, show_default=True, help="Of MobileNetV2's layers.")
@@ -66,13 +67,15 @@ def search(folder: Path, name: str, out: Path, as_json: bool, **options: Any) ->
     storage = options["storage"] or f"sqlite:///{(out / 'study.sqlite').resolve()}"
     out.mkdir(parents=True, exist_ok=True)
     opened = study.open_study(name, storage, _terms(images, options), sampler=options["sampler"], seed=options["seed"])
-    done = len(loop.complete(opened))
+    done = loop.fresh(loop.ended(opened))
     if done:
-        say(f"going on with the study {name}: {done} trials are done")
+        say(f"going on with the study {name}: {done} networks were tried")
     with Latency(work.propose, options, out) as latency:
         for outcome in loop.run(opened, replace(work, latency=latency), options["trials"]):
             say(_line(outcome))
-    outcomes = loop.complete(opened)
+    outcomes = loop.ended(opened)
+    if (tried := loop.fresh(outcomes)) < options["trials"]:
+        say(f"{tried} networks and no more: {loop.REPEATS} proposals in a row had been tried before")
     winner = _keep(loop.best(outcomes), out, name, options)
     _show(outcomes, winner, name, out, as_json)
 
@@ -88,8 +91,9 @@ def _check(name: str, options: dict[str, Any]) -> None:
 
 def _terms(images: ImageFolder, options: dict[str, Any]) -> dict[str, Any]:
     """What every trial of a study must share for its reward to compare."""
-    names = ("target_ms", "exponents", "epochs", "batch", "learning_rate", "resolution", "width", "depth", "blocks")
-    kept = {key: options[key] for key in (*names, "device_name", "form", "threads", "seed")}
+    recipe = ("epochs", "batch", "learning_rate", "mirror", "seed")
+    names = (*recipe, "target_ms", "exponents", "resolution", "width", "depth", "blocks", "device_name", "form")
+    kept = {key: options[key] for key in (*names, "threads")}
     counts = f"{len(images.trained.paths)}+{len(images.held_out.paths)}"
     latency = "estimate" if options["models"] else "measured"
     return {**kept, "latency": latency, "images": counts, "classes": len(images.classes)}
@@ -104,7 +108,9 @@ def _work(images: ImageFolder, exponents: Any, out: Path, options: dict[str, Any
     skeleton = space.Skeleton().part(options["blocks"], options["depth"])
     skeleton.require(options["resolution"])
     loaded: list[Loaded] = []
-    recipe = Recipe(options["epochs"], options["batch"], options["learning_rate"], options["seed"])
+    recipe = Recipe(
+        options["epochs"], options["batch"], options["learning_rate"], options["seed"], mirrored=options["mirror"]
+    )
     sizes = {"resolution": options["resolution"], "width": options["width"], "classes": len(images.classes)}
 
     def accuracy(network: Description) -> float:
@@ -141,9 +147,12 @@ def _line(outcome: Outcome) -> str:
     from edgeeff.search.networks import short
 
     what = short(outcome.network.blocks)
-    if outcome.cost is None or outcome.top1 is None or outcome.reward is None:
+    if outcome.cost is None:
         return f"trial {outcome.number} failed: {outcome.error}; {what}"
     repeated = " (tried before)" if outcome.repeated else ""
+    if outcome.top1 is None or outcome.reward is None:
+        latency = f"{outcome.cost.latency_s * 1e3:.3g} ms"
+        return f"trial {outcome.number}: {latency}, too slow to win, so not trained{repeated}; {what}"
     figures = f"{outcome.cost.latency_s * 1e3:.3g} ms, top-1 {outcome.top1 * 100:.1f} %, reward {outcome.reward:.4f}"
     return f"trial {outcome.number}: {figures}{repeated}; {what}"
 

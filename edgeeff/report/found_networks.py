@@ -18,7 +18,9 @@ SHOWN = 10
 
 def search_text(outcomes: Sequence[Outcome], winner: Description, path: Path) -> str:
     """The best trials, and how to go on with the winner; ends in a line break."""
-    ranked = sorted(outcomes, key=lambda outcome: -(outcome.reward or 0.0))
+    tried = [outcome for outcome in outcomes if not outcome.repeated]
+    rewarded = [outcome for outcome in tried if outcome.reward is not None]
+    ranked = sorted(rewarded, key=lambda outcome: -(outcome.reward or 0.0))
     kinds = {outcome.cost.provenance for outcome in ranked if outcome.cost is not None}
     latency = f"latency, ms ({', '.join(sorted(kinds))})"
     columns = [Column("trial", "decimal"), Column("reward", "decimal"), Column("top-1, %", "decimal")]
@@ -28,8 +30,8 @@ def search_text(outcomes: Sequence[Outcome], winner: Description, path: Path) ->
     accuracy = path.with_suffix(".accuracy.csv")
     return (
         f"{_table.text(Table(columns, rows))}\n"
-        f"{len(outcomes)} trials; top-1 of the images held out, after a short training: it ranks networks, and is no "
-        f"network's final accuracy.\n"
+        f"{len(tried)} networks, {len(tried) - len(rewarded)} of them too slow to win and not trained; top-1 of the "
+        f"images held out, after a short training: it ranks networks, and is no network's final accuracy.\n"
         f"edgeeff convert --variant {path} --weights {weights}; edgeeff report --accuracy {accuracy}\n"
     )
 
@@ -41,7 +43,7 @@ def _cells(outcome: Outcome) -> list[str]:
 
 
 def search_json(outcomes: Sequence[Outcome], winner: Description, path: Path) -> dict[str, Any]:
-    """Every trial that ended well, and the winner."""
+    """Every trial that was rewarded or pruned, and the winner."""
     return {
         "winner": {"path": str(path), **asdict(winner)},
         "trials": [
@@ -52,6 +54,7 @@ def search_json(outcomes: Sequence[Outcome], winner: Description, path: Path) ->
                 "latency_s": outcome.cost.latency_s if outcome.cost else None,
                 "latency_provenance": outcome.cost.provenance if outcome.cost else None,
                 "repeated": outcome.repeated,
+                "pruned": outcome.pruned,
                 "blocks": [asdict(block) for block in outcome.network.blocks],
             }
             for outcome in outcomes

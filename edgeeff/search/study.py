@@ -18,8 +18,9 @@ from edgeeff.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     import optuna
 
-SCHEMA = 2
-"""1 (2026-11); 2 (2026-11): the terms name the blocks and the depth of the space."""
+SCHEMA = 3
+"""1 (2026-11); 2 (2026-11): the terms name the blocks and the depth of the space; 3 (2026-11): and whether images are
+mirrored, and trials that could not win are pruned."""
 ATTEMPTS = 5
 _TERMS, _OWNER = "edgeeff:terms", "edgeeff:owner"
 
