@@ -16,12 +16,10 @@ from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.prediction.latency_model import Stored
     from edgeeff.protocols import ModelFamily
-    from edgeeff.scaling.grid_study import Proxy, Trained
+    from edgeeff.scaling.grid_study import Trained
     from edgeeff.scaling.law import Candidate, Law
     from edgeeff.scaling.solve import Bases
-    from edgeeff.training import Recipe
     from edgeeff.values import Variant
 
 GROWTH = 2.0
@@ -45,6 +43,7 @@ GROWTH = 2.0
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="For --train.")
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True, help="For --train.")
 @click.option("--learning-rate", type=float, default=0.05, show_default=True, help="For --train.")
+@click.option("--mirror/--no-mirror", default=True, show_default=True, help="For --train: images, at random.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For --train.")
 @click.option(
     "--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --train, or the runtime's."
@@ -73,90 +72,66 @@ GROWTH = 2.0
     help="For --target-ms: where edgeeff predict --fit keeps models.",
 )
 @json_option
-def search(
-    variant: str,
-    tolerance: float,
-    grid_step: float,
-    top: int,
-    train: Path | None,
-    limit: int,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-    threads: int,
-    proxy_width: float,
-    proxy_depth: float,
-    proxy_resolution: int,
-    out: Path,
-    target_ms: float | None,
-    w: str,
-    device_name: str,
-    serial: str | None,
-    form: str,
-    precision: str,
-    models: Path,
-    as_json: bool,
-) -> None:
+def search(variant: str, train: Path | None, target_ms: float | None, top: int, as_json: bool, **options: Any) -> None:
     """Search alpha, beta and gamma with alpha * beta^2 * gamma^2 about 2 at phi = 1 (Tan & Le 2019, section 3.3).
 
     The accuracy is estimated by a law fitted to the published scalings, or with --train measured: each triple scales
     a small proxy of the base, which is trained on your images. A search that is stopped goes on where it was.
     With --target-ms, depth, width and resolution are chosen for the device, by a model of its latency.
     """
-    # Threads of torch that wait for each other spin by default, which costs a busy machine several times the work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from edgeeff.scaling.law import grid, law_for
     from edgeeff.scaling.law import search as ranked
 
+    if target_ms is not None and train is not None:
+        raise UsageError("--target-ms goes by estimates and --train measures: take one of them")
+    base, family = _base(variant)
+    law = law_for(family.name)
+    if target_ms is not None:
+        _in_time(base, family, law, target_ms, top, as_json, options)
+        return
+    found = ranked(law, base, family, grid(GROWTH, options["tolerance"], options["grid_step"]), GROWTH)
+    if train is None:
+        _show_estimates(base, family, law, found, top, as_json)
+    else:
+        triples = [candidate.bases for candidate in found[: options["limit"]]]
+        trained, held_out = _train(base, family, triples, train, options)
+        _show_trained(base, trained, held_out, as_json)
+
+
+def _base(variant: str) -> tuple[Variant, ModelFamily]:
+    """The network at phi = 0.
+
+    Raises:
+        UsageError: it is a scaling itself.
+    """
     base, family = find_variant(variant)
     if base.published is None or base.name != base.architecture:
         raise UsageError(
             f"{base.name} is itself a scaling of {base.architecture}", f"search from it: --variant {base.architecture}"
         )
-    law = law_for(family.name)
-    if target_ms is not None:
-        if train is not None:
-            raise UsageError("--target-ms goes by estimates and --train measures: take one of them")
-        if not 0 < target_ms < math.inf:
-            raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
-        stored = stored_model(device_name, serial, form, precision, threads, models)
-        _in_time(base, family, law, stored, (target_ms, w), top, as_json)
-        return
-    found = ranked(law, base, family, grid(GROWTH, tolerance, grid_step), GROWTH)
-    if train is None:
-        _show_estimates(base, family, law, found, top, as_json)
-        return
-    from edgeeff.scaling.grid_study import Proxy
-    from edgeeff.training import Recipe
-
-    if not 0 < learning_rate < math.inf:
-        raise UsageError(f"--learning-rate {learning_rate:g} is not above 0")
-    recipe = Recipe(epochs, batch, learning_rate, seed, threads)
-    proxy = Proxy(proxy_width, proxy_depth, proxy_resolution)
-    trained, held_out = _train(
-        base, family, [candidate.bases for candidate in found[:limit]], train, recipe, proxy, out
-    )
-    _show_trained(base, trained, held_out, as_json)
+    return base, family
 
 
 def _train(
-    base: Variant,
-    family: ModelFamily,
-    triples: Sequence[Bases],
-    train: Path,
-    recipe: Recipe,
-    proxy: Proxy,
-    out: Path,
+    base: Variant, family: ModelFamily, triples: Sequence[Bases], train: Path, options: dict[str, Any]
 ) -> tuple[list[Trained], int]:
     """Trains each triple's proxy, telling each as it ends; the results, and the number of images held out."""
-    from edgeeff.scaling.grid_study import run
-    from edgeeff.training import find
+    # Threads of torch that wait for each other spin by default, which costs a busy machine several times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from edgeeff.scaling.grid_study import Proxy, run
+    from edgeeff.training import Recipe, find
 
+    rate = options["learning_rate"]
+    if not 0 < rate < math.inf:
+        raise UsageError(f"--learning-rate {rate:g} is not above 0")
+    recipe = Recipe(
+        options["epochs"], options["batch"], rate, options["seed"], options["threads"], mirrored=options["mirror"]
+    )
+    proxy = Proxy(options["proxy_width"], options["proxy_depth"], options["proxy_resolution"])
     folder = find(train)
     say(f"{len(folder.trained.paths)} images of {len(folder.classes)} classes, {len(folder.held_out.paths)} held out")
     trained = []
-    for result, was_there in run(base, family, triples, folder, recipe, proxy, out):
+    for result, was_there in run(base, family, triples, folder, recipe, proxy, options["out"]):
         trained.append(result)
         b = result.bases
         how = "as before" if was_there else f"{result.seconds:g} s"
@@ -165,13 +140,7 @@ def _train(
 
 
 def _in_time(
-    base: Variant,
-    family: ModelFamily,
-    law: Law,
-    stored: Stored,
-    asked: tuple[float, str],
-    top: int,
-    as_json: bool,
+    base: Variant, family: ModelFamily, law: Law, target_ms: float, top: int, as_json: bool, options: dict[str, Any]
 ) -> None:
     """Depth, width and resolution for a device: the best within T beside the paper's own direction."""
     from edgeeff.objective import parse_exponents
@@ -179,8 +148,11 @@ def _in_time(
     from edgeeff.report.search_table import PAPER
     from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
 
-    target_ms, w = asked
-    question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(w))
+    if not 0 < target_ms < math.inf:
+        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
+    names = ("device_name", "serial", "form", "precision", "threads", "models")
+    stored = stored_model(*(options[name] for name in names))
+    question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(options["w"]))
     found = fit_in_time(question, [*directions(), PAPER])
     if not found:
         raise UsageError(f"no scaling of {base.name} within {target_ms:g} ms lies in what law and model cover")
@@ -206,7 +178,6 @@ def _show_trained(base: Variant, trained: Sequence[Trained], held_out: int, as_j
     from edgeeff.report.search_table import trained_json, trained_text
 
     if as_json:
-        document: dict[str, Any] = trained_json(base, trained, held_out)
-        print_json(document)
+        print_json(trained_json(base, trained, held_out))
     else:
         click.echo(trained_text(trained, held_out), nl=False)

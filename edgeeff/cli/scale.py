@@ -142,24 +142,33 @@ def scale(
     from edgeeff.scaling.solve import STEP, Bases, Limits
     from edgeeff.scaling.solve_in_time import LATENCY_STEP
 
+    _require(phi, target_ms, predicted, verify)
     start = _Start(*find_variant(variant), Bases(alpha, beta, gamma), precision)
     limits = Limits(target_macs, target_memory, precision)
     if target_ms is not None:
-        if not (predicted or verify):
-            raise UsageError("--no-verify goes with --predicted: without it everything is measured")
-        if phi is not None:
-            raise UsageError("--phi says what --target-ms looks for: leave out one of them")
-        if not 0 < target_ms < float("inf"):
-            raise UsageError(f"--target-ms {target_ms:g} is not a time")
         timed = TimingOptions(device, serial, runtime, format_name, precision, threads, accelerator, seconds, out)
         asked = InTime(timed, most, models if predicted else None, verify)
-        _solve_in_time(start, limits, target_ms / 1e3, asked, step or LATENCY_STEP, as_json)
-    elif phi is None and limits.macs is None and limits.memory_bytes is None:
-        _show_published(start, as_json)
+        _solve_in_time(start, limits, target_ms / 1e3, asked, LATENCY_STEP if step is None else step, as_json)
     elif phi is not None:
         _show_phi(start, phi, limits, as_json)
+    elif limits.macs is None and limits.memory_bytes is None:
+        _show_published(start, as_json)
     else:
-        _solve(start, limits, step or STEP, as_json)
+        _solve(start, limits, STEP if step is None else step, as_json)
+
+
+def _require(phi: float | None, target_ms: float | None, predicted: bool, verify: bool) -> None:
+    """Refuses options that contradict each other, or that nothing would come of."""
+    if not (predicted or verify):
+        raise UsageError("--no-verify goes with --predicted: without it everything is measured")
+    if target_ms is None:
+        if predicted:
+            raise UsageError("--predicted goes with --target-ms: nothing else depends on a latency")
+        return
+    if phi is not None:
+        raise UsageError("--phi says what --target-ms looks for: leave out one of them")
+    if not 0 < target_ms < float("inf"):
+        raise UsageError(f"--target-ms {target_ms:g} is not a time")
 
 
 def _show_phi(start: _Start, phi: float, limits: Limits, as_json: bool) -> None:
