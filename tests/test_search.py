@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from edgeeff.cli import cli
 from edgeeff.cli.convert import find_variant
 from edgeeff.cli.search import search
 from edgeeff.errors import DeviceError, MeasurementError, UsageError
@@ -315,28 +316,37 @@ def _some(images: Any, labels: Any) -> Iterator[tuple[Any, int]]:
         yield from ((image, label) for image in images[labels == label][:20])
 
 
-def test_a_search_from_images_to_a_converted_winner(digits: Path, tmp_path: Path) -> None:
-    def run(trials: int) -> dict[str, Any]:
-        arguments = ["--train", str(digits), "--target-ms", "1", "--trials", str(trials), "--epochs", "1"]
-        arguments += ["--resolution", "16", "--width", "0.25", "--blocks", "4", "--depth", "0.5"]
-        arguments += ["--seconds", "1", "--out", str(tmp_path), "--json"]
-        found = CliRunner().invoke(search, arguments, catch_exceptions=False)
-        return json.loads(found.stdout)  # type: ignore[no-any-return]
+def command(*arguments: object) -> dict[str, Any]:
+    """What an edgeeff command says with --json."""
+    found = CliRunner().invoke(cli, [*map(str, arguments), "--json"], catch_exceptions=False)
+    return json.loads(found.stdout)  # type: ignore[no-any-return]
 
-    assert len(run(1)["trials"]) == 1
-    found = run(2)
+
+def test_a_search_from_images_to_a_winner_that_is_converted_timed_and_reported(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "search"
+    small = ("--resolution", 16, "--width", 0.25, "--blocks", 4, "--depth", 0.5, "--epochs", 1, "--no-mirror")
+    asked = ("search", "--train", digits, "--target-ms", 1, *small, "--seconds", 1, "--out", out)
+    assert len(command(*asked, "--trials", 1)["trials"]) == 1
+    found = command(*asked, "--trials", 2)
     assert [trial["latency_provenance"] for trial in found["trials"]] == ["measured", "measured"]
-    assert found["winner"]["top1"] == max(found["trials"], key=lambda trial: trial["reward"])["top1"]
-    converted = subprocess.run(
-        [sys.executable, "-m", "edgeeff", "convert", "--variant", str(tmp_path / "search.json"), "--weights",
-         str(tmp_path / "search.safetensors"), "--out", str(tmp_path / "artifacts"), "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (artifact,) = json.loads(converted.stdout)["artifacts"]
+    top1 = found["winner"]["top1"]
+    assert top1 == max(found["trials"], key=lambda trial: trial["reward"])["top1"]
+
+    weights, artifacts, results = out / "search.safetensors", tmp_path / "artifacts", tmp_path / "results"
+    (artifact,) = command(
+        "convert", "--variant", out / "search.json", "--weights", weights, "--out", artifacts
+    )["artifacts"]  # fmt: skip
     assert artifact["variant"] == "search"
     assert artifact["outputs"][0]["shape"] == [1, 3]
     assert artifact["parity"]["sqnr_db"] > 100
-    assert (tmp_path / "search.accuracy.csv").read_text().startswith("variant,precision,top1\nsearch,fp32,")
+    command("bench", artifact["path"], "--seconds", 1, "--out", results)
+    (row,) = command(
+        "report", results, "--accuracy", out / "search.accuracy.csv", "--target-ms", 1000
+    )["rows"]  # fmt: skip
+    assert (row["variant"], row["precision"], row["sha256"]) == ("search", "fp32", artifact["sha256"])
+    assert (row["accuracy"]["top1"], row["accuracy"]["provenance"]) == (pytest.approx(top1), "measured")
+    latency_s = row["latency_s"]["median"]
+    assert row["objective"]["soft"]["value"] == pytest.approx(top1 * latency_s**-0.07)
 
 
 def test_impossible_options_are_one_sentence(digits: Path, tmp_path: Path) -> None:
