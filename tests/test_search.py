@@ -101,17 +101,6 @@ def opened(folder: Path, name: str = "s", sampler: str = "tpe", seed: int = 0, *
     return study.open_study(name, f"sqlite:///{folder / 's.sqlite'}", TERMS | terms, sampler=sampler, seed=seed)
 
 
-def searched(sampler: str, seed: int, trials: int = 40) -> float:
-    made = optuna.create_study(sampler=study.controller(sampler, seed), direction="maximize")
-    return max(outcome.reward or 0.0 for outcome in loop.run(made, surrogate(), trials))
-
-
-def test_the_controller_beats_chance_with_the_same_budget() -> None:
-    pairs = [(searched("tpe", seed), searched("random", seed)) for seed in range(6)]
-    assert sum(tpe for tpe, _ in pairs) > sum(chance for _, chance in pairs)
-    assert sum(tpe > chance for tpe, chance in pairs) >= 5
-
-
 def test_a_part_of_the_space_is_for_small_images() -> None:
     part = Skeleton().part(4, 0.5)
     assert part.blocks == ((1, 16, 1), (2, 24, 1), (2, 32, 2), (2, 64, 2))
