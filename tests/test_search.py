@@ -18,15 +18,19 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from edgeeff import registry
 from edgeeff.cli import cli
 from edgeeff.cli.convert import find_variant
 from edgeeff.cli.search import search
 from edgeeff.errors import DeviceError, MeasurementError, UsageError
+from edgeeff.measuring.cases import usual_runner
 from edgeeff.objective import HARD, SOFT
+from edgeeff.prediction.latency_model import Sample, Setting, Stored, costs_without_graph, fit, save
 from edgeeff.search import loop, study
 from edgeeff.search.loop import Cost, Outcome, Work
 from edgeeff.search.networks import Description, family_of, read, short, write
 from edgeeff.search.space import CORNERS, Chooser, Skeleton, propose, size
+from edgeeff.targets import resolve
 
 TERMS: dict[str, Any] = {"target_ms": 1.0, "epochs": 1}
 
@@ -336,6 +340,27 @@ def test_a_search_from_images_to_a_winner_that_is_converted_timed_and_reported(d
     assert (row["accuracy"]["top1"], row["accuracy"]["provenance"]) == (pytest.approx(top1), "measured")
     latency_s = row["latency_s"]["median"]
     assert row["objective"]["soft"]["value"] == pytest.approx(top1 * latency_s**-0.07)
+
+
+def test_latencies_are_estimated_by_a_model_of_the_same_space(digits: Path, tmp_path: Path) -> None:
+    part = Skeleton().part(4, 0.5)
+    choosers: list[Chooser] = [*CORNERS, *map(Dice, range(8))]
+    samples = []
+    for chooser in choosers:
+        variant, family = family_of(propose(chooser, part, name="p", resolution=16, width=0.25, classes=3))
+        costs = family.costs(variant, classes=3)
+        samples.append(Sample("p", costs_without_graph(costs), costs.macs / 1e9))
+    (target,) = resolve("host", serial=None)
+    with registry.transport(target.connected.transport).open(target) as host:
+        setting = Setting("tflite", "fp32", usual_runner("tflite", host.profile).name, 1)
+        save(Stored(host.info(), setting, None, fit(samples), 0.0), tmp_path / "models")
+
+    small = ("--resolution", 16, "--blocks", 4, "--depth", 0.5, "--epochs", 1, "--trials", 2)
+    asked = ("search", "--train", digits, "--target-ms", 1, *small, "--predict", tmp_path / "models", "--out", tmp_path)
+    found = command(*asked, "--width", 0.25)
+    assert [trial["latency_provenance"] for trial in found["trials"]] == ["estimate", "estimate"]
+    with pytest.raises(UsageError, match=r"is of other networks than this search's: .* lie outside"):
+        command(*asked, "--width", 1, "--study", "wider")
 
 
 def test_impossible_options_are_one_sentence(digits: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff import __version__, registry
 from edgeeff.cli._shared import say
-from edgeeff.errors import MeasurementError
+from edgeeff.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
     from edgeeff.prediction.latency_model import Stored
@@ -59,12 +59,12 @@ def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Cal
     from edgeeff.measuring.cases import usual_runner
     from edgeeff.prediction import latency_model
     from edgeeff.search.loop import Cost
-    from edgeeff.search.networks import family_of
 
     runtime = usual_runner(options["form"], device.profile).name
     setting = latency_model.Setting(options["form"], "fp32", runtime, options["threads"])
     if latency_model.path_of(options["models"], device.name, setting).exists():
         stored = latency_model.load(options["models"], device.info(), setting)
+        _require_space(stored, propose, options["models"])
     else:
         stored = _fit(device, setting, propose, options["models"])
     model = stored.model
@@ -72,13 +72,29 @@ def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Cal
         f"latencies are estimates, of a model fitted to {len(model.samples)} networks; left out, they were "
         f"{model.error * 100:.1f} % off in the middle and {model.worst * 100:.1f} % at the worst"
     )
+    return lambda network: Cost(_estimate_s(network, stored), "estimate")
 
-    def estimate(network: Description) -> Cost:
-        variant, family = family_of(network)
-        found = latency_model.costs_without_graph(family.costs(variant, classes=network.classes))
-        return Cost(model.predict(found).latency_s, "estimate")
 
-    return estimate
+def _estimate_s(network: Description, stored: Stored) -> float:
+    from edgeeff.prediction.latency_model import costs_without_graph
+    from edgeeff.search.networks import family_of
+
+    variant, family = family_of(network)
+    return stored.model.predict(costs_without_graph(family.costs(variant, classes=network.classes))).latency_s
+
+
+def _require_space(stored: Stored, propose: Propose, models: Path) -> None:
+    """Refuses a model of other networks: it would refuse most of a search's, one by one."""
+    from edgeeff.search.space import CORNERS
+
+    try:
+        for corner in CORNERS:
+            _estimate_s(propose(corner, "corner"), stored)
+    except UsageError as error:
+        raise UsageError(
+            f"the latency model in {models} is of other networks than this search's: {error.message}",
+            "name a new folder with --predict: a model of this search's networks is fitted there",
+        ) from error
 
 
 def _fit(device: Device, setting: Any, propose: Propose, models: Path) -> Stored:
