@@ -6,6 +6,7 @@ The launches and the draw are fixed, so every figure here repeats exactly; bench
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from edgeeff.compare import Verdict
 from edgeeff.gate.decision import Plan
 
 CHECKS = 120
-EXPECTED = [14, 18, 10, 10, 10, 26, 10, 14]
+EXPECTED = [13, 15, 13, 12, 14, 24, 12, 12]
 """Of seeds 0 to 7, 3 % slower and loaded: launches until "regressed"."""
 
 
@@ -70,10 +71,19 @@ def test_the_interval_of_the_fewest_launches_covers_as_it_says(
 
 @pytest.mark.parametrize("other", ["r1", "r3"])
 def test_the_interval_covers_where_looking_again_selects(other: str) -> None:
-    """Really slower, loaded: with equal ends it covers 97.9 and 98.1 % of 10,000, with the deciding end's 98.9 %."""
+    """Really slower, loaded: of 10,000 r3's it covers 98.3 % with equal ends, and 98.6 % as it is shown."""
     recording = _gate_data.paired("loaded", other)
     found = [check(recording, Setting("loaded", other, 0.0), seed) for seed in range(1500)]
     assert 0.985 <= sum(outcome.covered for outcome in found) / len(found) <= 0.995
+
+
+def test_an_earlier_run_against_the_reference_model_raises_no_alarm_and_finds_slowdowns(
+    pairs: dict[tuple[str, str], _gate_data.Paired],
+) -> None:
+    setting = Setting("quiet", "a", 0.0, past=True)
+    assert {found.verdict for found in outcomes(pairs, setting)} == {Verdict.PASSED}
+    slower = [found.verdict for found in outcomes(pairs, replace(setting, slowdown=0.03))]
+    assert slower.count(Verdict.REGRESSED) >= 0.97 * CHECKS
 
 
 def test_the_others_cry_wolf_on_the_same_launches() -> None:

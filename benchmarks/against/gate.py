@@ -28,7 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeeff.compare import Verdict
-from edgeeff.gate.decision import SHOWN_TAIL, Plan, decide
+from edgeeff.gate.decision import SHOWN_TAIL, Plan
+from edgeeff.gate.evidence import Evidence
+from edgeeff.gate.past import FIRST
 from edgeeff.gate.signed_rank import estimate
 from edgeeff.report._table import Column, Table, text
 
@@ -43,19 +45,25 @@ WORK = ("b1", "b3", "r1", "r3")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One cell: launches of a kind, how they were made slower, and what is looked for."""
+    """One cell: launches of a kind, how they were made slower, and what is looked for.
+
+    Args:
+        past: whether they are held against an earlier run against the same reference model, as by `--history`.
+    """
 
     kind: str
     other: str
     slowdown: float
     max_slowdown: float = 0.03
     clock: str = "cpu"
+    past: bool = False
 
     @property
     def label(self) -> str:
         if self.other != "a":
             return f"{self.other}, really more work"
-        return f"+{self.slowdown * 100:g} %, scaled" if self.slowdown else "identical"
+        scaled = f"+{self.slowdown * 100:g} %, scaled" if self.slowdown else "identical"
+        return f"{scaled}, by --history" if self.past else scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +80,14 @@ def check(recording: recorded.Paired, setting: Setting, seed: int) -> Outcome:
     """One resampled check, decided as `edgeeff check` decides."""
     rng = random.Random(seed)
     source = recorded.launches(recording, setting.slowdown, rng, same_file=setting.other == "a")
+    earlier = recorded.launches(recording, 0.0, rng, same_file=True)
+    then = tuple(next(earlier)[0] for _ in range(FIRST)) if setting.past else None
     plan = Plan(setting.max_slowdown)
     truth = recording.value if setting.other != "a" else math.log1p(setting.slowdown)
     ratios: list[float] = []
     seconds = 0.0
     while True:
-        found = decide(ratios, plan, spent=seconds > BUDGET_S)
+        found = Evidence(tuple(ratios), then).decide(plan, spent=seconds > BUDGET_S)
         if found.verdict is not None:
             covered = found.interval is not None and found.interval.low <= truth <= found.interval.high
             return Outcome(found.verdict, len(ratios), seconds, covered)
@@ -124,6 +134,8 @@ def settings() -> Iterator[Setting]:
             yield Setting(kind, other, 0.0)
         for slowdown in (0.0, 0.03, 0.05):
             yield Setting(kind, "a", slowdown, clock="wall")
+        for slowdown in (0.0, 0.03, 0.05):
+            yield Setting(kind, "a", slowdown, past=True)
 
 
 def resampled(checks: int) -> None:

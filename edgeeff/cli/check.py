@@ -238,20 +238,21 @@ def _measure(build: Build, out: Path, session: str, seconds: float) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[AloneDone | PairDone], None]]:
-    """One line that is written over where a person watches, else a line a look."""
+    """One line that is written over where a person watches, else a line in ten looks, and one where it ends."""
     if sys.stderr.isatty():
         yield lambda done: click.echo(f"\r\x1b[2K{_line(done)}", nl=False, err=True)
         click.echo("\r\x1b[2K", nl=False, err=True)
     else:
-        yield lambda done: say(_line(done)) if _is_look(done) else None
+        yield lambda done: say(_line(done)) if _is_told(done) else None
 
 
-def _is_look(done: AloneDone | PairDone) -> bool:
+def _is_told(done: AloneDone | PairDone) -> bool:
     from edgeeff.gate.session import AloneDone
 
     if isinstance(done, AloneDone):
         return done.launch.error is not None
-    return done.pair.error is not None or len(done.comparison.log_ratios) == done.decision.launches
+    ended = done.decision.verdict is not None
+    return ended or done.pair.error is not None or len(done.comparison.log_ratios) % 10 == 0
 
 
 def _line(done: AloneDone | PairDone) -> str:

@@ -1,20 +1,23 @@
 """The decision: a pure function from the launches' log-ratios to a verdict, or to going on.
 
-    launches 10, 12, 14 ... 128; after each batch a strict interval (99.8 %) of the median log-ratio
-    low  > +regression         regressed
-    high < -regression         improved
-    high < +max_slowdown       passed
-    else                       go on; inconclusive when the budget is spent
+    launches 10, 11, 12 ... 128; after each, intervals of the median log-ratio
+    low (0.4 %) > +regression and low (0.025 %) > 0     regressed
+    high (0.1 %) < -regression                          improved
+    high (0.1 %) < +max_slowdown                        passed
+    else                                                go on; inconclusive when the budget is spent
 
-`--max-slowdown 3%` is the slowdown that must be found; a third of it (1 %) is a margin that nobody is blamed for. A
-true slowdown between the two may get either verdict. The margin is what keeps false alarms away.
+In brackets is what lies beyond that end by chance, at each look. `--max-slowdown 3%` is the slowdown that must be
+found; a third of it (1 %) is a margin that nobody is blamed for. A true slowdown between the two may get either verdict.
 
-What is shown is a 99 % interval of the same launches. To look again and again is to be misled more often than a
-single look is (Armitage, McPherson & Rowe 1969), and always to the same side: launches that happen to lie far out end
-the check, so the truth is beyond the end that decided more often than beyond the other. Of the 1 % that a shown
-interval leaves out, 0.3 % are therefore beyond the end that decided and 0.7 % beyond the other. On the recorded
-launches it covers the truth 98.8 to 99.4 % of the time, in every row of benchmarks/against/gate.py (equal parts: 97.9
-to 99.3 %).
+To look again and again is to be misled more often than a single look is (Armitage, McPherson & Rowe 1969). Of two
+equal files the margin keeps false alarms away as long as launches differ little. Where they differ so much that 1 % is
+nothing beside it, the second condition does: in any noise, all looks together give fewer than 0.4 %. It cannot be met
+before the twelfth launch: of eleven, chance alone puts all on one side more often.
+
+What is shown is a 99 % interval of the same launches, whose end is the one that decided on a regression. Launches that
+happen to lie far out end the check, so the truth is beyond the end that decided more often than beyond the other. Of
+the 1 % that a shown interval leaves out, 0.4 % are therefore beyond that end and 0.6 % beyond the other. How often it
+covers the truth on the recorded launches is in benchmarks/against/README.md.
 """
 
 from __future__ import annotations
@@ -28,13 +31,16 @@ from typing import Protocol
 from edgeeff.compare import LEVEL, Verdict
 from edgeeff.gate.signed_rank import Estimate, estimate
 
-STRICT_TAIL = 0.001
-"""Probability beyond each end of the interval that decides, at each look."""
+PASSING_TAIL = 0.001
+"""Probability that the truth is beyond the high end that lets a candidate pass, at each look."""
+
+EQUAL_TAIL = 0.00025
+"""Probability that two equal files give a low end above 0, at each look."""
 
 SHOWN_TAIL = (1 - LEVEL) / 2
 """Probability beyond each end of the interval that is shown where nothing is decided."""
 
-DECIDING_TAIL = 0.3 * (1 - LEVEL)
+DECIDING_TAIL = 0.4 * (1 - LEVEL)
 """The same beyond the end that decided; what remains of 1 - LEVEL is beyond the other end."""
 
 BLAMELESS = 1 / 3
@@ -47,14 +53,13 @@ class Plan:
 
     Args:
         max_slowdown: 0.03 is 3 %.
-        tail: see STRICT_TAIL; smaller where several models are judged at once.
+        blaming_tail: beyond the low end that blames; smaller where several models are judged at once.
     """
 
     max_slowdown: float = 0.03
     first: int = 10
-    batch: int = 2
     most: int = 128
-    tail: float = STRICT_TAIL
+    blaming_tail: float = DECIDING_TAIL
 
     @property
     def regression(self) -> float:
@@ -112,28 +117,27 @@ def too_coarse(interval: Interval, count: int) -> Decision:
 
 
 def by_interval(interval: Interval, count: int, plan: Plan, *, spent: bool) -> Decision:
-    """What the strict interval decides; where it decides nothing, to go on, or what is still missing."""
-    strict = interval(plan.tail)
-    verdict = verdict_of(strict, plan)
+    """What the intervals decide; where it decides nothing, to go on, or what is still missing."""
+    verdict = verdict_of(interval, plan)
     shown = interval(*shown_tails(verdict))
     if verdict is not None:
         return Decision(verdict, shown, count)
-    needed = launches_needed(strict, count, plan)
+    needed = launches_needed(interval(PASSING_TAIL), count, plan)
     if not spent and count < plan.most:
-        return Decision(None, shown, count, min(plan.batch, plan.most - count), needed)
+        return Decision(None, shown, count, 1, needed)
     reason = f"after {count} launches the interval is still +-{shown.half_width * 100:.1f} %"
     return Decision(Verdict.INCONCLUSIVE, shown, count, needed=needed, reason=reason)
 
 
-def verdict_of(found: Estimate, plan: Plan) -> Verdict | None:
-    """What a strict interval says; None where it says nothing yet."""
-    if found.low > math.log1p(plan.regression):
+def verdict_of(interval: Interval, plan: Plan) -> Verdict | None:
+    """What the intervals of some launches say; None where they say nothing yet."""
+    margin = math.log1p(plan.regression)
+    if interval(plan.blaming_tail).low > margin and interval(EQUAL_TAIL).low > 0:
         return Verdict.REGRESSED
-    if found.high < -math.log1p(plan.regression):
+    highest = interval(PASSING_TAIL).high
+    if highest < -margin:
         return Verdict.IMPROVED
-    if found.high < math.log1p(plan.max_slowdown):
-        return Verdict.PASSED
-    return None
+    return Verdict.PASSED if highest < math.log1p(plan.max_slowdown) else None
 
 
 def shown_tails(verdict: Verdict | None) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 
-from edgeeff.gate.signed_rank import Estimate
+from edgeeff.gate.signed_rank import Estimate, estimate_of
 
 MOST = 40
 """Of each sample, the latest that are used: more would cost time and no longer narrow the interval much."""
@@ -17,14 +17,13 @@ MOST = 40
 
 def shift(new: Sequence[float], old: Sequence[float], below: float, above: float | None = None) -> Estimate:
     """By how much `new` lies above `old`: the median of all differences, and the interval that leaves out at most
-    `below` and `above` its two ends, the one for both where only it is given (where so few values can)."""
+    `below` and `above` its two ends, the one for both where only it is given. An end beyond which so few values leave
+    more than that is infinite."""
     new, old = new[-MOST:], old[-MOST:]
     differences = sorted(a - b for a in new for b in old)
-    count = len(differences)
     distribution = _distribution(len(new), len(old))
-    under, over = (max(bisect_right(distribution, t), 1) for t in (below, below if above is None else above))
-    middle = (differences[(count - 1) // 2] + differences[count // 2]) / 2
-    return Estimate(middle, differences[under - 1], differences[count - over])
+    under, over = (bisect_right(distribution, tail) for tail in (below, below if above is None else above))
+    return estimate_of(differences, under, over)
 
 
 def probability_above(new: Sequence[float], old: Sequence[float], bound: float) -> float:

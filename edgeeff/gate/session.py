@@ -220,7 +220,7 @@ class CheckRun:
         return result.pair
 
     def _judge(self) -> None:
-        """What the pairs so far say; the looks are at whole batches, so that there are not more than planned."""
+        """What the pairs so far say; a launch that failed is no reason to look again."""
         states = [(pair.state_before, pair.state_after) for pair in self.pairs]
         each = [state for both in states for state in both]
         self._refuse(*too_hot(each), *changes(each))

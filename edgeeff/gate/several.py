@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,11 +22,9 @@ FAMILY = 0.01
 def confirming_plan(plan: Plan, models: int) -> Plan:
     """The plan of the fresh launches that confirm a regression among so many models.
 
-    Its tail is Bonferroni's, the strictest that Holm's rule can ask for; the first look is where so small a tail can
-    be reached at all.
+    Its tail is Bonferroni's, the strictest that Holm's rule can ask for.
     """
-    tail = min(plan.tail, FAMILY / models)
-    return replace(plan, tail=tail, first=max(plan.first, math.ceil(-math.log2(tail))))
+    return replace(plan, blaming_tail=min(plan.blaming_tail, FAMILY / models))
 
 
 def holm(p_values: Sequence[float], family: float = FAMILY, models: int | None = None) -> list[bool]:

@@ -8,10 +8,11 @@ Hollander, Wolfe & Chicken 2014, "Nonparametric Statistical Methods", sections 3
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +31,35 @@ class Estimate:
 def estimate(values: Sequence[float], below: float, above: float | None = None) -> Estimate:
     """The median of the averages of all pairs, and the interval that leaves out at most so much on each side.
 
-    Of n values the whole range leaves out 1 / 2^n on each side; where less is asked for it is returned all the same.
+    Of n values the whole range leaves out 1 / 2^n on each side; an end beyond which less is asked for is infinite.
 
     Args:
         values: one a launch, at least one.
         below, above: probability that the true value lies below the low end, and above the high one; one for both.
     """
-    averages = walsh_averages(values)
-    count = len(averages)
+    averages = walsh_averages(tuple(values))
     distribution = _distribution(len(values))
-    under, over = (max(bisect_right(distribution, t), 1) for t in (below, below if above is None else above))
-    middle = (averages[(count - 1) // 2] + averages[count // 2]) / 2
-    return Estimate(middle, averages[under - 1], averages[count - over])
+    under, over = (bisect_right(distribution, tail) for tail in (below, below if above is None else above))
+    return estimate_of(averages, under, over)
 
 
-def walsh_averages(values: Sequence[float]) -> list[float]:
+def estimate_of(ordered: Sequence[float], under: int, over: int) -> Estimate:
+    """The middle of ordered values, and those with `under` - 1 below and `over` - 1 above; infinite for none."""
+    count = len(ordered)
+    low = ordered[under - 1] if under else -math.inf
+    high = ordered[count - over] if over else math.inf
+    return Estimate((ordered[(count - 1) // 2] + ordered[count // 2]) / 2, low, high)
+
+
+@lru_cache(maxsize=1)
+def walsh_averages(values: tuple[float, ...]) -> list[float]:
     """The averages of all pairs, each value with itself among them, in ascending order."""
     return sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
 
 
 def probability_above(values: Sequence[float], bound: float) -> float:
     """The one-sided p-value of "the median is at most `bound`": how often chance alone ranks as high as this."""
-    averages = walsh_averages(values)
+    averages = walsh_averages(tuple(values))
     below = sum(average <= bound for average in averages)
     return _distribution(len(values))[below]
 

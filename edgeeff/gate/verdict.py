@@ -8,9 +8,10 @@ from pathlib import Path
 
 from edgeeff.compare import GRAVITY, Check, Verdict
 from edgeeff.gate.comparable import runtime_build
-from edgeeff.gate.decision import Decision, decide
+from edgeeff.gate.decision import PASSING_TAIL, Decision
 from edgeeff.gate.figures import failures, figures
 from edgeeff.gate.session import CheckRun
+from edgeeff.gate.signed_rank import estimate
 
 MOST_CLOCK_FAULTS = 0.2
 """Part of the launches whose clock may have jumped."""
@@ -113,9 +114,9 @@ def _doubts(run: CheckRun) -> Iterator[str]:
 def _by_the_wall(run: CheckRun) -> Iterator[str]:
     """What is on the CPU for as long as before must not take longer for another reason."""
     if run.comparison.clock == "cpu" and run.case.past is None:
-        wall = decide(run.comparison.ratios_by("wall"), run.policy.plan, spent=True)
-        if wall.verdict is Verdict.REGRESSED and wall.interval is not None:
-            yield f"by the wall clock it is {math.expm1(wall.interval.value) * 100:+.1f} % slower"
+        wall = estimate(run.comparison.ratios_by("wall"), PASSING_TAIL)
+        if wall.low > math.log1p(run.policy.plan.regression):
+            yield f"by the wall clock it is {math.expm1(wall.value) * 100:+.1f} % slower"
 
 
 def _outlook(run: CheckRun, decision: Decision) -> str:

@@ -78,10 +78,8 @@ def _compared(comparison: Comparison) -> Iterator[dict[str, Any]]:
     candidate, baseline, ratios = comparison.candidate, comparison.baseline, comparison.log_ratios
     if not ratios or candidate.runtime != baseline.runtime:
         return
-    tail = (1 - stats.CONFIDENCE) / 2
-    found = estimate(ratios, tail)
-    reached = 0.5 ** len(ratios) <= tail
-    low, high = (math.exp(end) if reached else None for end in (found.low, found.high))
+    found = estimate(ratios, (1 - stats.CONFIDENCE) / 2)
+    low, high = (math.exp(end) if math.isfinite(end) else None for end in (found.low, found.high))
     yield _row(candidate, comparison.created_unix_s, math.exp(found.value), low, high, baseline.sha256)
 
 
