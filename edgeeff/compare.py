@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,12 @@ class Check:
     comparison: str = ""
     """The id of what was measured, in the results file."""
     figures: tuple[Figure, ...] = ()
+
+
+def told_apart(checks: Sequence[Check]) -> list[Check]:
+    """Checks whose models are called alike have their files behind their names: reports know a model by its name."""
+    names = Counter(check.name for check in checks)
+    return [replace(c, name=f"{c.name} ({c.candidate})") if names[c.name] > 1 else c for c in checks]
 
 
 def worst(checks: Iterable[Check]) -> Verdict:

@@ -51,7 +51,7 @@ def test_a_file_or_its_manifest(tmp_path: Path, artifact: Callable[..., Path]) -
     new, old = artifact(tmp_path / "new.onnx"), artifact(tmp_path / "old.onnx", salt=b"1")
     assert found(old, new, tmp_path) == Match("b0 fp32 onnx", new, old, str(old))
     assert found(manifest_path(old), new, tmp_path).baseline == old
-    assert candidates([manifest_path(new), new]) == [new]
+    assert candidates([manifest_path(new), new, tmp_path / ".." / tmp_path.name / "new.onnx"]) == [new]
 
 
 def test_a_manifest_of_other_bytes_is_refused(tmp_path: Path, artifact: Callable[..., Path]) -> None:

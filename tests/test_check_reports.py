@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.compare import Check, Figure, Verdict, exit_code, worst
+from edgeeff.compare import Check, Figure, Verdict, exit_code, told_apart, worst
 from edgeeff.report.check_text import checks_text
 from edgeeff.report.checks import github, gitlab, junit, markdown
 from edgeeff.report.checks.sentence import figure_sentence, headline, sentence
@@ -149,6 +149,18 @@ def test_all_samples_of_a_metric_are_together() -> None:
     assert [line for line in lines if line.startswith("#")] == [
         *(f"# TYPE {name} gauge" for name in dict.fromkeys(names)), "# EOF",
     ]  # fmt: skip
+
+
+def test_models_that_are_called_alike_are_told_apart_in_every_report() -> None:
+    """Of one name, GitLab would take two issues for one, and OpenMetrics allows a series to have one value."""
+    twin = replace(REGRESSED, candidate="other/b0-int8.tflite")
+    checks = told_apart([PASSED, REGRESSED, twin])
+    assert checks[0] is PASSED and checks[1].name == "b0 int8 tflite (artifacts/b0-int8.tflite)"
+    series = [line.rpartition(" ")[0] for line in gitlab.metrics(checks).splitlines() if not line.startswith("#")]
+    assert len(set(series)) == len(series) == 13
+    assert len({issue["fingerprint"] for issue in json.loads(gitlab.code_quality(checks))}) == 2
+    cases = ElementTree.fromstring(junit.render(checks)).findall("testsuite/testcase")
+    assert len({case.get("name") for case in cases}) == 3
 
 
 def test_code_quality_has_the_fields_that_gitlab_reads() -> None:

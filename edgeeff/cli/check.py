@@ -93,7 +93,7 @@ def check(
     inconclusive (3), refused (4: the two are not comparable). Of several models the gravest counts, in the order
     regressed, refused, inconclusive.
     """
-    from edgeeff.compare import exit_code
+    from edgeeff.compare import exit_code, told_apart
     from edgeeff.targets import resolve
 
     if (options["against"] is None) != options["history"]:
@@ -109,6 +109,7 @@ def check(
             with registry.transport(target.connected.transport).open(target) as device:
                 measured, stopped = _run(matches, device, options, Path(scratch))
             checks = [*measured, *checks]
+    checks = told_apart(checks)
     _show(checks, as_json)
     reports.write(checks)
     if stopped is not None:

@@ -46,16 +46,14 @@ def candidates(paths: Sequence[Path]) -> list[Path]:
     Raises:
         UsageError: one is not there, or a folder holds none.
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
-            inside = model_files(path, ())
-            if not inside:
-                raise UsageError(f"there is no model file in {path}", "edgeeff convert writes them")
-            found.extend(inside)
-        else:
-            found.append(artifact_file(path))
-    return list(dict.fromkeys(found))
+        inside = model_files(path, ()) if path.is_dir() else [artifact_file(path)]
+        if not inside:
+            raise UsageError(f"there is no model file in {path}", "edgeeff convert writes them")
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
 
 
 def artifact_file(path: Path) -> Path:
