@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 from edgeeff import store
 from edgeeff.artifacts import manifest_path, write_manifest
 from edgeeff.compare import Comparison, Pair
-from edgeeff.errors import EdgeeffError, RefusedError, UsageError
+from edgeeff.errors import RefusedError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.gate import kept_baseline as baseline
-from edgeeff.gate.baseline import Match, candidates, resolve
+from edgeeff.gate.baseline import candidates, resolve
+from edgeeff.gate.match import Match
 from edgeeff.values import Artifact, DeviceInfo, DeviceState, Launch, Measurement, TensorSpec
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -25,11 +27,14 @@ GOLDEN = Path(__file__).with_name("golden")
 
 @pytest.fixture
 def artifact(small_onnx: Path) -> Callable[..., Path]:
-    """artifact(path, variant="b0", precision="fp32", salt=b""): a model file with its manifest."""
+    """artifact(path, variant="b0", precision="fp32", salt=b""): a model file with its manifest.
+
+    Salt makes it another file of the same network: it is the model's doc string, field 6 of ONNX's ModelProto.
+    """
 
     def make(path: Path, variant: str = "b0", precision: str = "fp32", salt: bytes = b"") -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(small_onnx.read_bytes() + salt)
+        path.write_bytes(small_onnx.read_bytes() + (bytes((0x32, len(salt))) + salt if salt else b""))
         spec = (TensorSpec("x", "float32", (1, 3, 32, 32)),)
         size = path.stat().st_size
         sha = sha256_of(path)
@@ -62,14 +67,29 @@ def test_a_manifest_of_other_bytes_is_refused(tmp_path: Path, artifact: Callable
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"schema": 99}', b"\xff\xfe"])
-def test_a_corrupt_or_foreign_manifest_is_an_error(
+def test_a_corrupt_or_foreign_manifest_is_refused(
     content: bytes, tmp_path: Path, artifact: Callable[..., Path]
 ) -> None:
-    old = artifact(tmp_path / "old.onnx")
+    new, old = artifact(tmp_path / "new.onnx"), artifact(tmp_path / "old" / "new.onnx")
     manifest_path(old).write_bytes(content)
-    with pytest.raises(EdgeeffError) as error:
-        found(manifest_path(old), artifact(tmp_path / "new.onnx"), tmp_path)
-    assert str(manifest_path(old)) in str(error.value)
+    for against in (manifest_path(old), old, old.parent):
+        with pytest.raises(RefusedError, match=f"cannot be trusted: {manifest_path(old)} "):
+            found(against, new, tmp_path)
+
+
+def test_a_damaged_baseline_refuses_its_own_candidate_alone(tmp_path: Path, small_onnx: Path) -> None:
+    for folder, name in itertools.product(("new", "old"), ("a.onnx", "b.onnx")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_bytes(small_onnx.read_bytes())
+    news = candidates([tmp_path / "new"])
+    (tmp_path / "old" / "b.onnx").write_bytes(small_onnx.read_bytes()[:50])
+    refused: dict[Path, RefusedError] = {}
+    (match,) = resolve(str(tmp_path / "old"), news, (), tmp_path, None, refused)
+    assert match.candidate == news[0] and list(refused) == [news[1]]
+    assert "b.onnx cannot be trusted: " in refused[news[1]].message
+    (tmp_path / "foreign.txt").write_text("no model")
+    with pytest.raises(RefusedError, match=r"cannot be trusted: cannot tell the format of .*foreign.txt"):
+        found(tmp_path / "foreign.txt", news[0], tmp_path)
 
 
 def test_a_folder_is_matched_by_what_the_manifests_say_and_else_by_name(
@@ -226,10 +246,10 @@ def test_a_stored_run_gives_its_artifact_by_the_hash(tmp_path: Path, artifact: C
 
 
 @pytest.mark.parametrize("line", ['{"record": "session", "schema": 99}', "not json", '{"schema": 1}'])
-def test_a_future_or_foreign_results_file_is_an_error(line: str, tmp_path: Path, artifact: Callable[..., Path]) -> None:
+def test_a_future_or_foreign_results_file_is_refused(line: str, tmp_path: Path, artifact: Callable[..., Path]) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "x.jsonl").write_text(line + "\n")
-    with pytest.raises(UsageError, match=r"later edgeeff|not a results file"):
+    with pytest.raises(RefusedError, match=r"later edgeeff|not a results file"):
         found("run:5e55", artifact(tmp_path / "new.onnx"), tmp_path, tmp_path / "r")
 
 

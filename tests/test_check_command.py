@@ -79,14 +79,32 @@ def test_networks_that_do_other_work_are_refused(tmp_path: Path) -> None:
     assert code == 4 and document["reasons"][0].startswith("outputs disagree: ")
 
 
-def test_a_damaged_baseline_is_a_verdict_in_every_report(tmp_path: Path, small_onnx: Path) -> None:
-    (entry,) = baseline.save([small_onnx], tmp_path / "kept")
-    kept = tmp_path / "kept" / entry.file
-    kept.write_bytes(kept.read_bytes()[:-9])
-    arguments = ("--against", "kept", "--allow-missing-baseline", "--junit", "junit.xml")
-    code, document, _ = check(tmp_path, small_onnx, *arguments)
+@pytest.mark.parametrize(("damage", "reason"), [
+    ("kept", "the baseline in kept cannot be trusted: "),
+    ("file", "old.onnx cannot be read as an ONNX model"),
+    ("foreign", "cannot tell the format of old.txt"),
+    ("future", "old.onnx.json has schema 99"),
+    ("results", "x.jsonl was written by a later edgeeff"),
+])  # fmt: skip
+def test_a_baseline_that_cannot_be_trusted_is_a_verdict_in_every_report(
+    damage: str, reason: str, tmp_path: Path, small_onnx: Path
+) -> None:
+    model = small_onnx.read_bytes()
+    (tmp_path / "old.onnx").write_bytes(model[:50] if damage == "file" else model)
+    (tmp_path / "old.txt").write_text("no model")
+    against = {"kept": "kept", "foreign": "old.txt"}.get(damage, "old.onnx")
+    if damage == "kept":
+        (entry,) = baseline.save([small_onnx], tmp_path / "kept")
+        (tmp_path / "kept" / entry.file).write_bytes(model[:-9])
+    if damage == "future":
+        (tmp_path / "old.onnx.json").write_text('{"schema": 99}')
+    if damage == "results":
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "x.jsonl").write_text('{"record": "session", "schema": 99}\n')
+    how = ["--history"] if damage == "results" else ["--against", against, "--allow-missing-baseline"]
+    code, document, _ = check(tmp_path, small_onnx, *how, "--junit", "junit.xml")
     assert (code, document["verdict"], document["launches"]) == (4, "refused", 0)
-    assert document["reasons"][0].startswith("the baseline in kept cannot be trusted: ")
+    assert reason in document["reasons"][0]
     assert 'errors="1"' in (tmp_path / "junit.xml").read_text()
 
 
@@ -124,16 +142,14 @@ def written(folder: Path) -> str:
     [
         (["missing.onnx", "--against", "x.onnx"], "there is no file missing.onnx"),
         (["{model}", "--against", "gone"], "no file, no folder, no git ref and no stored run"),
-        (["{model}", "--against", "{foreign}"], "cannot tell the format"),
         (["{model}", "--against", "{model}", "--seconds", "0"], "--seconds must be finite and above 0"),
         (["{model}", "--against", "{model}", "--threads", "1,2"], "2 numbers of threads cannot be compared at once"),
-        (["{model}", "--against", "{broken}"], "broken.onnx"),
+        (["{broken}", "--against", "{model}"], "broken.onnx cannot be read as an ONNX model"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], message: str, tmp_path: Path, small_onnx: Path) -> None:
-    (tmp_path / "x.txt").write_text("x")
     (tmp_path / "broken.onnx").write_bytes(small_onnx.read_bytes()[:50])
-    names = {"model": small_onnx, "foreign": tmp_path / "x.txt", "broken": tmp_path / "broken.onnx"}
+    names = {"model": small_onnx, "broken": tmp_path / "broken.onnx"}
     argv = [*COMMAND, *(argument.format(**names) for argument in arguments)]
     run = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert run.returncode == 2, run.stderr

@@ -22,8 +22,8 @@ from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from edgeeff.compare import Check
-    from edgeeff.gate.baseline import Match
     from edgeeff.gate.cases import Sides
+    from edgeeff.gate.match import Match
     from edgeeff.gate.pairing import GateCase
     from edgeeff.gate.session import AloneDone, GatePolicy, PairDone
     from edgeeff.gate.several import Build
@@ -124,33 +124,37 @@ def _matches(
     candidates: Sequence[Path], options: dict[str, Any], scratch: Path
 ) -> tuple[list[Match] | list[Path], list[Check]]:
     """Candidates with their baselines, alone where they are compared with their history; and what is said of those
-    that have no baseline yet, where that is allowed, or of all where the baseline cannot be trusted."""
-    from edgeeff.compare import Check, Verdict
+    that have no baseline yet, where that is allowed, or one that cannot be trusted."""
     from edgeeff.gate import baseline
-    from edgeeff.gate.verdict import without_baseline
+    from edgeeff.gate.match import label
+    from edgeeff.gate.verdict import refused, without_baseline
 
     found = baseline.candidates(candidates)
     if options["history"]:
         return found, []
     missing: dict[Path, str] = {}
+    untrusted: dict[Path, RefusedError] = {}
     allowed = missing if options["first_time"] else None
-    try:
-        matches = baseline.resolve(options["against"], found, options["results"], scratch, allowed)
-    except RefusedError as error:
-        told = tuple(filter(None, (error.message, error.hint)))
-        return [], [Check(baseline.label(path), Verdict.REFUSED, told, candidate=str(path)) for path in found]
-    return matches, [without_baseline(baseline.label(path), path, why) for path, why in missing.items()]
+    matches = baseline.resolve(options["against"], found, options["results"], scratch, allowed, untrusted)
+    new = [without_baseline(label(path), path, why) for path, why in missing.items()]
+    return matches, [*new, *(refused(label(path), path, error) for path, error in untrusted.items())]
 
 
 def _run(
     matches: list[Match] | list[Path], device: Device, options: dict[str, Any], scratch: Path
 ) -> tuple[list[Check], EdgeeffError | KeyboardInterrupt | None]:
     """The verdicts, and what stopped the measurement before its end: then none of them is a pass."""
+    from edgeeff.gate.match import label
     from edgeeff.gate.several import Build
+    from edgeeff.gate.verdict import refused
 
     wanted, sides = _wanted(options), _sides(options)
     policy = _policy(options, sides)
-    cases = _cases(matches, device, wanted, sides, options, scratch)
+    try:
+        cases = _cases(matches, device, wanted, sides, options, scratch)
+    except RefusedError as error:
+        paths = [match if isinstance(match, Path) else match.candidate for match in matches]
+        return [refused(label(path), path, error) for path in paths], None
     build = Build(cases, device, policy, random.Random(wanted.seed), on_wait=say)
     say(f"comparing {_count(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
     try:
@@ -173,12 +177,14 @@ def _cases(
 ) -> list[GateCase]:
     from edgeeff import store
     from edgeeff.gate.cases import gate_cases, history_cases
+    from edgeeff.gate.match import refusing
 
     paired = [match for match in matches if not isinstance(match, Path)]
     if paired:
         return gate_cases(paired, device, wanted, sides)
-    places = dict.fromkeys((*options["results"], options["out"]))
-    stored = [found for place in places if place.exists() for found in store.read_comparisons(place)]
+    places = [place for place in dict.fromkeys((*options["results"], options["out"])) if place.exists()]
+    with refusing(" and ".join(map(str, places))):
+        stored = [found for place in places for found in store.read_comparisons(place)]
     paths = [path for path in matches if isinstance(path, Path)]
     return history_cases(paths, device, wanted, options["runtime"], stored, scratch)
 

@@ -6,38 +6,19 @@ A baseline is always an artifact, known by its hash; a stored latency is never o
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from edgeeff import store
 from edgeeff.artifacts import manifest_path, read_manifest
 from edgeeff.errors import RefusedError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.gate.git_tree import GitTree
 from edgeeff.gate.kept_baseline import INDEX, read
-from edgeeff.measuring.cases import format_of, model_files
+from edgeeff.gate.match import Match, NoBaselineError, beside, label, of_hash, refusing
+from edgeeff.gate.stored_runs import in_runs, stored
+from edgeeff.measuring.cases import format_of, inspected, model_files
 from edgeeff.values import Artifact
-
-
-class NoBaselineError(UsageError):
-    """There is nothing to compare a candidate with, as on the first build of all or of a new model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A candidate and its baseline.
-
-    Args:
-        name: as people say it: "b0 int8 tflite".
-        origin: where the baseline is from, for the reader.
-    """
-
-    name: str
-    candidate: Path
-    baseline: Path
-    origin: str
 
 
 def candidates(paths: Sequence[Path]) -> list[Path]:
@@ -83,6 +64,7 @@ def resolve(
     results: Sequence[Path],
     scratch: Path,
     missing: dict[Path, str] | None = None,
+    refused: dict[Path, RefusedError] | None = None,
 ) -> list[Match]:
     """The baseline of each candidate.
 
@@ -90,28 +72,46 @@ def resolve(
         results: folders or files with stored runs.
         scratch: an empty folder for what comes out of git.
         missing: gets the candidates that have no baseline yet, each with the reason; None makes them an error.
+        refused: gets the candidates whose baseline cannot be trusted; None makes them an error.
 
     Raises:
         NoBaselineError: it names nothing, or nothing for one of the candidates.
         UsageError: it names too much, or a git ref or a run that is not there.
-        RefusedError: the artifact is gone, damaged, or not the one that was recorded.
+        RefusedError: the artifact is gone, damaged, foreign, of a later edgeeff, or not the one that was recorded.
     """
-    try:
+    find: Callable[[Path], Match] | None = None
+    matches: list[Match] = []
+    with _noting(found, missing, refused):
         find = _finder(against, found, results, scratch)
+    for candidate in () if find is None else found:
+        with _noting([candidate], missing, refused):
+            matches.append(_readable(find(candidate)))
+    return matches
+
+
+@contextmanager
+def _noting(
+    wanted: Sequence[Path], missing: dict[Path, str] | None, refused: dict[Path, RefusedError] | None
+) -> Iterator[None]:
+    """Notes why these candidates have no baseline or none to be trusted, and goes on, where that is allowed."""
+    try:
+        yield
     except NoBaselineError as error:
         if missing is None:
             raise
-        missing.update(dict.fromkeys(found, error.message))
-        return []
-    matches = []
-    for candidate in found:
-        try:
-            matches.append(find(candidate))
-        except NoBaselineError as error:
-            if missing is None:
-                raise
-            missing[candidate] = error.message
-    return matches
+        missing.update(dict.fromkeys(wanted, error.message))
+    except RefusedError as error:
+        if refused is None:
+            raise
+        refused.update(dict.fromkeys(wanted, error))
+
+
+def _readable(match: Match) -> Match:
+    """The match, whose baseline is a model file indeed."""
+    with refusing(match.origin):
+        if read_manifest(match.baseline) is None:
+            inspected(match.baseline)
+    return match
 
 
 def _finder(against: str, found: Sequence[Path], results: Sequence[Path], scratch: Path) -> Callable[[Path], Match]:
@@ -124,9 +124,9 @@ def _finder(against: str, found: Sequence[Path], results: Sequence[Path], scratc
         if tree is not None:
             return lambda candidate: _in_tree(tree, candidate, scratch)
     if not against.startswith("git:"):
-        runs = _stored(against.removeprefix("run:"), results)
+        runs = stored(against.removeprefix("run:"), results)
         if runs:
-            return lambda candidate: _in_runs(against, runs, candidate)
+            return lambda candidate: in_runs(against, runs, candidate)
     kind = UsageError if against.startswith("run:") else NoBaselineError
     raise kind(
         f"--against {against!r} is no file, no folder, no git ref and no stored run",
@@ -135,30 +135,23 @@ def _finder(against: str, found: Sequence[Path], results: Sequence[Path], scratc
     )
 
 
-def label(path: Path) -> str:
-    """ "b0 int8 tflite", by the manifest; else the file's name."""
-    manifest = read_manifest(path)
-    return path.name if manifest is None else f"{manifest.variant} {manifest.precision} {manifest.format}"
-
-
 def _the_file(path: Path, found: Sequence[Path]) -> Callable[[Path], Match]:
     if len(found) > 1:
         raise UsageError(
             f"{len(found)} candidates cannot all be compared with the one file {path}",
             "name a folder of baselines: each is matched by variant, format and precision",
         )
-    baseline = artifact_file(path)
+    with refusing(path):
+        baseline = artifact_file(path)
     return lambda candidate: Match(label(candidate), candidate, baseline, str(baseline))
 
 
 def _in_folder(path: Path) -> Callable[[Path], Match]:
     """Of a folder; that of `edgeeff baseline save` is checked first: what is lost there was not missing all along."""
-    if (path / INDEX).exists():
-        try:
+    with refusing(path):
+        if (path / INDEX).exists():
             read(path)
-        except UsageError as error:
-            raise RefusedError(f"the baseline in {path} cannot be trusted: {error.message}", error.hint) from error
-    inside = [(file, read_manifest(file)) for file in model_files(path, ())]
+        inside = [(file, read_manifest(file)) for file in model_files(path, ())]
 
     def find(candidate: Path) -> Match:
         baseline = _best(candidate, inside, str(path))
@@ -207,7 +200,7 @@ def _in_tree(tree: GitTree, candidate: Path, scratch: Path) -> Match:
             tree.write(f"{chosen}.json", folder)
         return Match(label(candidate), candidate, tree.write(chosen, folder), origin)
     sha256 = str(_manifest(tree, f"{chosen}.json").get("sha256"))
-    file = _of_hash(sha256, _beside(Path(chosen), candidate))
+    file = of_hash(sha256, beside(Path(chosen), candidate))
     if file is None:
         raise RefusedError(
             f"{origin} is not in git; its manifest pins the hash {sha256[:12]}, and no file here has it",
@@ -239,53 +232,3 @@ def _manifest(tree: GitTree, name: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _of_hash(sha256: str, files: Iterable[Path]) -> Path | None:
-    return next((file for file in files if file.is_file() and sha256_of(file) == sha256), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What a results file says of an artifact."""
-
-    path: str
-    sha256: str
-    format: str
-    precision: str
-    variant: str | None
-
-
-def _stored(run: str, results: Sequence[Path]) -> list[_Run]:
-    """The artifacts of the stored runs that an id, or the beginning of a hash, means."""
-    if not re.fullmatch(r"[\w.-]+", run):
-        return []
-    measured = [m for place in results if place.exists() for m in store.read(place)]
-    meant = [m for m in measured if run in (m.id, m.session) or (len(run) >= 7 and m.sha256.startswith(run.lower()))]
-    runs = (_Run(m.path, m.sha256, m.format, m.precision, m.variant) for m in meant)
-    return list({run.sha256: run for run in runs}.values())
-
-
-def _in_runs(against: str, runs: Sequence[_Run], candidate: Path) -> Match:
-    fitting = [run for run in runs if run.format == format_of(candidate)]
-    ours = read_manifest(candidate)
-    if ours is not None and len(fitting) > 1:
-        fitting = [run for run in fitting if (run.variant, run.precision) == (ours.variant, ours.precision)]
-    if len(fitting) != 1:
-        which = "several files" if fitting else "no file"
-        raise UsageError(f"the stored run {against} has {which} for {label(candidate)}", "name the artifact's hash")
-    run = fitting[0]
-    file = _of_hash(run.sha256, (Path(run.path), *_beside(Path(run.path), candidate)))
-    if file is not None:
-        return Match(label(candidate), candidate, file, f"{against} ({run.sha256[:12]})")
-    raise RefusedError(
-        f"the artifact of the stored run {against} is gone: {run.path} had the hash {run.sha256[:12]}",
-        "an absolute stored latency is never a baseline: restore the file (edgeeff baseline restore)",
-    )
-
-
-def _beside(recorded: Path, candidate: Path) -> Iterator[Path]:
-    """Where a file may be that was moved, or has been written anew in its old place."""
-    for folder in dict.fromkeys((recorded.parent, candidate.parent, Path("artifacts"))):
-        if folder.is_dir():
-            yield from model_files(folder, ())

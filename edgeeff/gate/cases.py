@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeeff.compare import Comparison
 from edgeeff.errors import UsageError
-from edgeeff.gate.baseline import Match, label
+from edgeeff.gate.match import Match, label
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.past import latest
 from edgeeff.gate.reference import write_reference

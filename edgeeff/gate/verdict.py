@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeeff.compare import GRAVITY, Check, Verdict
+from edgeeff.errors import EdgeeffError
 from edgeeff.gate.comparable import runtime_build
 from edgeeff.gate.decision import PASSING_TAIL, Decision
 from edgeeff.gate.figures import failures, figures
@@ -66,6 +67,11 @@ def without_baseline(name: str, candidate: Path, why: str) -> Check:
     reason = f"there is no baseline yet, so nothing was compared: {why}"
     told = (reason, "edgeeff baseline save keeps one: on the main branch, once this is in")
     return Check(name, Verdict.INCONCLUSIVE, told, no_baseline=True, candidate=str(candidate))
+
+
+def refused(name: str, candidate: Path, error: EdgeeffError) -> Check:
+    """Of a candidate whose baseline cannot be trusted."""
+    return Check(name, Verdict.REFUSED, tuple(filter(None, (error.message, error.hint))), candidate=str(candidate))
 
 
 def _only_recorded(run: CheckRun) -> bool:

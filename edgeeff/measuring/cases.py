@@ -110,7 +110,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
     """What all cases of a file share, by its manifest or else by the file itself; the rest is left empty."""
     format_name = format_of(path)
     manifest = read_manifest(path)
-    known = manifest or _inspected(path, format_name)
+    known = manifest or inspected(path)
     return Measurement(
         id="",
         session=wanted.session,
@@ -135,8 +135,13 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
     )
 
 
-def _inspected(path: Path, format_name: str) -> FileSummary:
-    """What the file says of itself. A board may have a runtime and no package that reads its files: unknown then."""
+def inspected(path: Path) -> FileSummary:
+    """What a model file says of itself. A board may have a runtime and no package that reads its files: unknown then.
+
+    Raises:
+        UsageError: it is damaged, or of no format.
+    """
+    format_name = format_of(path)
     try:
         return registry.converter(format_name).inspect(path)
     except MissingExtraError:
