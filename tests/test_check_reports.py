@@ -20,6 +20,7 @@ PASSED = Check("b0 fp32 tflite", Verdict.PASSED, (), 1.002, 0.995, 1.009, launch
                figures=(Figure("size", "bytes", 21.12e6, 21.12e6), Figure("startup", "s", 0.081, 0.084)))  # fmt: skip
 REGRESSED = replace(PASSED, name="b0 int8 tflite", verdict=Verdict.REGRESSED, ratio=1.041, low=1.032, high=1.05,
                     candidate="artifacts/b0-int8.tflite",
+                    reasons=("size grew by 5.5 %, the limit is 2 %",),
                     figures=(Figure("size", "bytes", 5.31e6, 5.6e6, 0.02, True),))  # fmt: skip
 REFUSED = Check("lite0 int8 onnx", Verdict.REFUSED, ("threads differ: 1 and 4",), candidate="lite0.onnx", device="host")
 UNDECIDED = replace(PASSED, verdict=Verdict.INCONCLUSIVE, reasons=("after 20 launches the interval is still +-4.1 %",))
@@ -34,6 +35,7 @@ HOSTILE = "a\x00\x1b[2J<b>&\"'|`,:%0A::error::taken\r\n]]>\ufffe"
      "b0 fp32 tflite: +0.04 % (99 % interval -0.04 .. +0.11), passed"),
     (sentence(REFUSED), "lite0 int8 onnx: refused"),
     (figure_sentence(REGRESSED.figures[0]), "size 5.31 MB -> 5.60 MB (+5.5 %), the limit is +2 %"),
+    (figure_sentence(Figure("size", "bytes", 19_400, 29_667)), "size 19.4 kB -> 29.7 kB (+52.9 %)"),
     (figure_sentence(Figure("memory", "bytes", None, 1e6, 0.1, True)), "memory unknown -> 1.00 MB, the limit is +10 %"),
     (headline(ALL), "regressed: 1 of 4 models (1 passed, 1 refused, 1 inconclusive)"),
     (headline((PASSED,)), "passed: 1 of 1 model"),
@@ -52,7 +54,7 @@ def test_junit_counts_what_is_not_fine() -> None:
     failure = failed.find("failure")
     assert failure is not None
     assert failure.get("message") == sentence(REGRESSED)
-    assert "size 5.31 MB -> 5.60 MB" in (failure.text or "")
+    assert "size grew by 5.5 %, the limit is 2 %" in (failure.text or "")
     assert refused.find("error").get("type") == "refused"  # type: ignore[union-attr]
     assert undecided.find("error").get("type") == "inconclusive"  # type: ignore[union-attr]
     assert fine.get("classname") == "edgeeff.host.litert"
@@ -120,7 +122,7 @@ def test_github_annotates_each_check() -> None:
     assert [line.split(" ")[0] for line in lines] == ["::notice", "::error", "::error", "::warning"]
     assert lines[1].startswith("::error file=artifacts/b0-int8.tflite,title=edgeeff%3A b0 int8 tflite regressed::")
     assert "+4.1 %25 (99 %25 interval" in lines[1]
-    assert "%0Asize 5.31 MB" in lines[1]
+    assert "%0Asize grew by 5.5 %25" in lines[1]
     outside = github.commands([replace(PASSED, candidate="/tmp/x.tflite")])
     assert "file=" not in outside
 
@@ -177,6 +179,7 @@ def test_markdown_is_one_table_and_the_reasons() -> None:
     assert "### edgeeff check: regressed: 1 of 4 models" in text
     assert "| b0 int8 tflite | regressed | +4.1 | +3.2 .. +5.0 | 5.60 MB (+5.5 %) | 14 |" in text
     assert "- **lite0 int8 onnx**: threads differ: 1 and 4" in text
+    assert text.endswith("- host, litert, 1 thread\n")
 
 
 def test_a_hostile_name_breaks_nothing() -> None:

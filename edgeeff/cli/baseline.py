@@ -80,19 +80,17 @@ def _show(entries: Sequence[Entry], as_json: bool) -> None:
         print_json({"entries": [asdict(entry) for entry in entries]})
         return
     names = [Column(name) for name in ("file", "variant", "format", "precision", "weights")]
-    columns = [*names, Column("size, MB", "decimal"), Column("sha256")]
+    unit, bytes_each = ("MB", 1e6) if max((e.size_bytes for e in entries), default=0) >= 1e6 else ("kB", 1e3)
+    columns = [*names, Column(f"size, {unit}", "decimal"), Column("sha256")]
     rows = [
         [
             e.file,
             e.variant or "-",
             e.format,
             *(text or "unknown" for text in (e.precision, e.weights)),
-            *_size_and_hash(e),
+            f"{e.size_bytes / bytes_each:.2f}",
+            e.sha256[:12],
         ]
         for e in entries
     ]
     click.echo(_table.text(Table(columns, rows)), nl=False)
-
-
-def _size_and_hash(entry: Entry) -> tuple[str, str]:
-    return f"{entry.size_bytes / 1e6:.2f}", entry.sha256[:12]

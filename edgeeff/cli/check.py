@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 import sys
@@ -272,8 +273,8 @@ def _line(done: AloneDone | PairDone) -> str:
     interval = done.decision.interval
     if done.pair.error is not None or interval is None:
         return f"{launch}: {done.pair.error or 'done'}"
-    ends = f"{interval.low * 100:+.1f} .. {interval.high * 100:+.1f}"
-    return f"{launch}: {interval.value * 100:+.1f} % ({ends})"
+    value, low, high = (math.expm1(log) * 100 for log in (interval.value, interval.low, interval.high))
+    return f"{launch}: {value:+.1f} % ({low:+.1f} .. {high:+.1f})"
 
 
 def _show(checks: Sequence[Check], as_json: bool) -> None:

@@ -96,7 +96,7 @@ def decide(log_ratios: Sequence[float], plan: Plan, *, spent: bool = False) -> D
     if count < plan.first:
         if not spent:
             return Decision(None, None, count, plan.first - count)
-        reason = f"{count} launches were possible; a verdict takes {plan.first}"
+        reason = too_few(count, plan)
         return Decision(Verdict.INCONCLUSIVE, None, count, needed=plan.first, reason=reason)
     interval = partial(estimate, log_ratios)
     if min(log_ratios) == max(log_ratios):
@@ -108,6 +108,12 @@ class Interval(Protocol):
     """The interval of some launches that leaves out so much below and so much above it."""
 
     def __call__(self, below: float, above: float | None = None, /) -> Estimate: ...
+
+
+def too_few(count: int, plan: Plan) -> str:
+    """What is said of fewer launches than the first look has."""
+    possible = "1 launch was possible" if count == 1 else f"{count} launches were possible"
+    return f"{possible}; a verdict takes {plan.first}"
 
 
 def too_coarse(interval: Interval, count: int) -> Decision:

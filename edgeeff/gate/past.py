@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgeeff.compare import Comparison, Verdict
-from edgeeff.gate.decision import Decision, Plan, by_interval, too_coarse
+from edgeeff.gate.decision import Decision, Plan, by_interval, too_coarse, too_few
 from edgeeff.gate.rank_sum import shift
 from edgeeff.values import Measurement
 
@@ -58,7 +58,7 @@ def decide_shift(now: Sequence[float], then: Sequence[float], plan: Plan, *, spe
         reason = "there is no earlier run to compare with; this one is recorded, and the next is compared with it"
         return Decision(Verdict.INCONCLUSIVE, None, count, reason=reason)
     if count < plan.first:
-        reason = f"{count} launches were possible; a verdict takes {plan.first}"
+        reason = too_few(count, plan)
         return Decision(Verdict.INCONCLUSIVE, None, count, needed=FIRST, reason=reason)
     interval = partial(shift, now, then)
     if min(now) == max(now) or min(then) == max(then):

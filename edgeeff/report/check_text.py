@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeeff.compare import Check, Verdict, worst
 from edgeeff.report._table import printable
-from edgeeff.report.checks.sentence import figure_sentence, sentence, word
+from edgeeff.report.checks.sentence import conditions, figure_sentence, sentence, word
 
 
 def checks_text(checks: Sequence[Check]) -> str:
@@ -38,11 +38,11 @@ def check_json(check: Check) -> dict[str, Any]:
 def _details(check: Check) -> Iterator[str]:
     for reason in check.reasons:
         yield printable(f"  {reason}")
-    known = (figure for figure in check.figures if figure.baseline is not None and figure.candidate is not None)
-    shown = [figure_sentence(figure) for figure in known]
-    if shown:
-        yield f"  {'; '.join(shown)}"
+    known = [figure for figure in check.figures if figure.baseline is not None and figure.candidate is not None]
+    yield from (f"  {figure_sentence(figure)}" for figure in known if figure.limit is not None)
+    others = "; ".join(figure_sentence(figure) for figure in known if figure.limit is None)
+    if others:
+        yield f"  {others}"
     if check.launches:
-        clock = ", by CPU time" if check.clock == "cpu" else ""
-        where = printable(f"{check.device}, {check.runtime_build}" if check.runtime_build else check.device)
-        yield f"  {check.launches} launches of both sides on {where}, {check.seconds:.0f} s{clock}"
+        launches = f"{check.launches} launch{'' if check.launches == 1 else 'es'} of both sides"
+        yield printable(f"  {launches} in {check.seconds:.0f} s on {conditions(check)}")

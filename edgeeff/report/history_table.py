@@ -67,10 +67,10 @@ def _columns(reference: bool) -> list[Column]:
 
 def _cells(trend: Trend) -> list[str]:
     key, points = trend.key, trend.points
-    change = (points[-1].value / points[0].value - 1) * 100
+    change = "-" if len(points) == 1 else f"{(points[-1].value / points[0].value - 1) * 100:+.1f}"
     names = [key.device, key.model, key.format, key.precision, key.runtime]
     names += [key.reference[:8]] if key.reference else []
-    return [*names, str(key.threads), str(len(points)), _value(trend.key, points[-1]), f"{change:+.1f}", _found(trend)]
+    return [*names, str(key.threads), str(len(points)), _value(trend.key, points[-1]), change, _found(trend)]
 
 
 def _value(key: Key, point: Point) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgeeff.compare import Check, Verdict
 from edgeeff.report.checks import markdown
-from edgeeff.report.checks.sentence import explanation, sentence, word
+from edgeeff.report.checks.sentence import sentence, word
 
 LEVELS = {Verdict.REGRESSED: "error", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "warning"}
 """What is fine is a notice, and so is a model without a baseline yet."""
@@ -18,7 +18,7 @@ def commands(checks: Sequence[Check]) -> str:
 
 
 def _annotation(check: Check) -> str:
-    told = "\n".join([sentence(check), *explanation(check)])
+    told = "\n".join([sentence(check), *check.reasons])
     properties = {"title": f"edgeeff: {check.name} {word(check)}"}
     # A path outside the repository would be shown nowhere.
     if check.candidate and not check.candidate.startswith(("/", "..")):

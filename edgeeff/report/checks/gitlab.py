@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from edgeeff.compare import Check, Verdict
 from edgeeff.report._table import printable
-from edgeeff.report.checks.sentence import explanation, sentence, word
+from edgeeff.report.checks.sentence import sentence, word
 
 SEVERITIES = {Verdict.REGRESSED: "major", Verdict.REFUSED: "critical", Verdict.INCONCLUSIVE: "minor"}
 
@@ -50,7 +50,7 @@ def _issue(check: Check) -> dict[str, object]:
     # By what it is about and not by the numbers, so that GitLab knows an issue again in the next pipeline.
     about = "\0".join((check.name, check.device, check.runtime, str(check.threads), word(check)))
     return {
-        "description": " ".join([f"{sentence(check)}.", *(f"{line}." for line in explanation(check))]),
+        "description": " ".join([f"{sentence(check)}.", *(f"{line}." for line in check.reasons)]),
         "check_name": f"edgeeff-{word(check).replace(' ', '-')}",
         "fingerprint": hashlib.sha256(about.encode()).hexdigest(),
         "severity": "info" if check.no_baseline else SEVERITIES[check.verdict],

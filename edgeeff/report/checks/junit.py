@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
 from edgeeff.compare import Check, Verdict
-from edgeeff.report.checks.sentence import explanation, sentence
+from edgeeff.report.checks.sentence import sentence
 
 PROBLEMS = {Verdict.REGRESSED: "failure", Verdict.REFUSED: "error", Verdict.INCONCLUSIVE: "error"}
 
@@ -45,7 +45,7 @@ def _case(check: Check, problem: str | None) -> ElementTree.Element:
         classname=_xml(where),
         time=f"{check.seconds:.1f}",
     )
-    told = [_xml(line) for line in (*explanation(check), check.candidate) if line]
+    told = [_xml(line) for line in (*check.reasons, check.candidate) if line]
     if problem is not None:
         message = _xml(sentence(check))
         found = ElementTree.SubElement(case, problem, message=message, type=check.verdict.value)

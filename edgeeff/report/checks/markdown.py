@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgeeff.compare import Check, Figure
 from edgeeff.report import _table
 from edgeeff.report._table import Column, Table
-from edgeeff.report.checks.sentence import amount, explanation, headline, percent, word
+from edgeeff.report.checks.sentence import amount, conditions, headline, percent, word
 
 MARKER = "<!-- edgeeff check -->"
 """The first line, by which a bot finds its earlier comment and replaces it."""
@@ -15,13 +15,17 @@ MARKER = "<!-- edgeeff check -->"
 
 def render(checks: Sequence[Check]) -> str:
     """The verdict, a table of the models, and what is to be said of those that are not fine."""
-    columns = [Column("model"), Column("verdict"), Column("latency, %", "decimal"), Column("99 % interval", "decimal")]
+    columns = [
+        Column("model"),
+        Column("verdict"),
+        Column("latency, %", "decimal"),
+        Column("99 % interval, %", "decimal"),
+    ]
     columns += [Column("size"), Column("launches", "decimal")]
     rows = [_cells(check) for check in checks]
     parts = [MARKER, f"### edgeeff check: {_table.escape(headline(checks))}\n", _table.markdown(Table(columns, rows))]
-    told = [
-        f"- **{_table.escape(check.name)}**: {_table.escape(line)}\n" for check in checks for line in explanation(check)
-    ]
+    told = [f"- **{_table.escape(check.name)}**: {_table.escape(line)}\n" for check in checks for line in check.reasons]
+    told += [f"- {_table.escape(line)}\n" for line in dict.fromkeys(conditions(check) for check in checks) if line]
     return "\n".join(parts) + ("\n" + "".join(told) if told else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from edgeeff.compare import Check, Figure, worst
 from edgeeff.report._numbers import significant
@@ -39,14 +39,13 @@ def percent(ratio: float, digits: int = 1) -> str:
     return f"{(ratio - 1) * 100:+.{digits}f}"
 
 
-def explanation(check: Check) -> Iterator[str]:
-    """What else is to be said of a check, a sentence each: reasons, and the figures that exceed their limits."""
-    yield from check.reasons
-    for figure in check.figures:
-        if figure.exceeded:
-            yield figure_sentence(figure)
-    if check.coarse:
-        yield "the sides were paired by process and not by call, which is coarser"
+def conditions(check: Check) -> str:
+    """What a check was measured on: "host, onnxruntime 1.32.0 (Release), 2 threads"; empty where nothing was."""
+    if not check.launches:
+        return ""
+    threads = f"{check.threads} thread{'' if check.threads == 1 else 's'}"
+    clock = ["by CPU time"] if check.clock == "cpu" else []
+    return ", ".join([check.device, check.runtime_build or check.runtime, threads, *clock])
 
 
 def figure_sentence(figure: Figure) -> str:
@@ -67,7 +66,7 @@ def amount(value: float | None, unit: str) -> str:
     if value is None:
         return "unknown"
     if unit == "bytes":
-        return f"{value / 1e6:.2f} MB"
+        return f"{value / 1e6:.2f} MB" if value >= 1e6 else f"{significant(value / 1e3)} kB"
     if unit == "s":
         return f"{significant(value * 1e3)} ms"
     if unit == "share":
