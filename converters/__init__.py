@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from edgeeff.errors import MissingExtraError
@@ -79,7 +79,16 @@ def synthesise(network: Network) -> Calibration:
 def quantize(
     network: Network, precision: str, calibration: Calibration | None, options: IntegerOptions | None = None
 ) -> Network:
+    """The first of `quantizations`."""
+    return next(quantizations(network, precision, calibration, options))
+
+
+def quantizations(
+    network: Network, precision: str, calibration: Calibration | None, options: IntegerOptions | None = None
+) -> Iterator[Network]:
     """The network with its graph quantised, and the held-out images as what its files are proven on.
+
+    Where limits were asked for there may be several forms that keep them in simulation, the cheapest first.
 
     Args:
         precision: "int8-weights", "dynamic" or "int8".
@@ -104,7 +113,7 @@ def quantize(
     images, held_out = (None, None) if calibration is None else (calibration.images, calibration.held_out)
     if precision != "int8":
         pairs_saturate = network.machine is not None and network.machine.pairs_saturate
-        found = weights_to_int8(network.graph, images, held_out, options, pairs_saturate)
+        found = iter([weights_to_int8(network.graph, images, held_out, options, pairs_saturate)])
     elif images is None or held_out is None:
         raise UsageError(
             "--precision int8 needs --calibration DIR, a folder of photos, or --calibration none",
@@ -113,11 +122,12 @@ def quantize(
     else:
         image = None if network.normalisation is None else image_scale(network.normalisation)
         found = integers(network.graph, images, held_out, options, machine=network.machine, image=image)
-    notes = found.notes
-    if calibration is not None and NO_PHOTOS in calibration.source:
-        notes = (*notes, CAVEAT)
-    made = replace(network, graph=found.graph, notes=(*network.notes, *notes), explanation=found.explanation or None)
-    if calibration is None or held_out is None:
-        return made
-    label = f"{len(held_out)} held-out images of {calibration.source}"
-    return replace(made, inputs=(held_out,), outputs=found.held_out, inputs_label=label)
+    for each in found:
+        notes = (*network.notes, *each.notes)
+        if calibration is not None and NO_PHOTOS in calibration.source:
+            notes = (*notes, CAVEAT)
+        made = replace(network, graph=each.graph, notes=notes, explanation=each.explanation or None)
+        if calibration is not None and held_out is not None:
+            label = f"{len(held_out)} held-out images of {calibration.source}"
+            made = replace(made, inputs=(held_out,), outputs=each.held_out, inputs_label=label)
+        yield made

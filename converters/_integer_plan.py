@@ -119,6 +119,7 @@ def plan(
     ranges: Mapping[str, ValueScale],
     *,
     in_float: Collection[str] = (),
+    restored: Collection[str] = (),
     small_elements: int = 0,
     pairs_saturate: bool = False,
 ) -> Quantization:
@@ -127,6 +128,7 @@ def plan(
     Args:
         ranges: the int8 form of every value by its own range.
         in_float: nodes that compute in float although they need not.
+        restored: of these, the layers whose weights are in float as well.
         small_elements: weights of float nodes below this stay in float.
         pairs_saturate: in the kernels of integer nodes, see `machines`.
     """
@@ -147,7 +149,7 @@ def plan(
                 node.op.bias,
                 values[node.inputs[0]].scale,
             )
-        elif node.op.weight.size >= small_elements:
+        elif node.op.weight.size >= small_elements and node.name not in restored:
             weights[node.name] = weight_scales(node.op.weight)
     return Quantization(weights, values, integer)
 

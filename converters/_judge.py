@@ -21,13 +21,11 @@ class Score:
     """Of `images` images: the outputs' SQNR in dB, and on how many the class in first place is the same.
 
     Args:
-        agree_surely: on how many it leads by more than kernels may differ from the simulation.
         elsewhere: the SQNR that other images will have; None where too few were seen to tell.
     """
 
     sqnr_db: float
     agree: int
-    agree_surely: int
     images: int
     elsewhere: Expected | None = None
 
@@ -38,8 +36,8 @@ class Score:
 
     @property
     def drop(self) -> float:
-        """The share of images on which another class is in first place, or may be in a runtime's kernels."""
-        return 1 - self.agree_surely / self.images
+        """The share of images on which another class is in first place."""
+        return 1 - self.agree / self.images
 
 
 class Judge:
@@ -64,29 +62,9 @@ class Judge:
         return Score(
             parity.sqnr_db(self.expected, made),
             parity.agreement(self.expected, made),
-            leading(self.expected[0], made[0], least_lead(graph)),
             len(self.images),
             expected_sqnr(_powers(self.expected), _powers([y - q for y, q in zip(self.expected, made, strict=True)])),
         )
-
-
-def least_lead(graph: Graph) -> float:
-    """A kernel may round each of two outputs to the other side: each is then one step off."""
-    name = graph.outputs[0]
-    if graph.quantization is None or name not in graph.quantization.integer:
-        return 0.0
-    return 2 * graph.quantization.values[name].scale
-
-
-def leading(expected: NDArray[np.float32], made: NDArray[np.float32], least: float) -> int:
-    """On how many images the class that should be in first place leads all others by `least` or more."""
-    made = made.reshape(len(made), -1)
-    first = expected.reshape(made.shape).argmax(axis=1, keepdims=True)
-    of_first = np.take_along_axis(made, first, axis=1)[:, 0]
-    others = made.copy()
-    np.put_along_axis(others, first, -np.inf, axis=1)
-    lead = of_first - others.max(axis=1)
-    return int(((lead > 0) & (lead >= least * (1 - 1e-6))).sum())
 
 
 def _powers(arrays: Sequence[NDArray[np.float32]]) -> list[float]:

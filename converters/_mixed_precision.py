@@ -27,11 +27,16 @@ Nodes = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Values that are left exact, the nodes in float that this takes, and the SQNR that they surely give, in dB."""
+    """Values that are left exact, the nodes in float that this takes, and the SQNR that they surely give, in dB.
+
+    Args:
+        restored: of these, the layers whose weights are float32 too.
+    """
 
     values: tuple[str, ...]
     nodes: Nodes
     sure_db: float
+    restored: Nodes = frozenset()
 
 
 class Selection:

@@ -23,6 +23,7 @@ from ._channel_splitting import split_channels
 from ._integer_plan import integer_nodes, plan
 from ._judge import Judge
 from ._ranges import METHODS, Choose, least_noise, limits, ranges, whole
+from ._restored_weights import rounding_noise
 from ._slopes import Limits, Profile, Profiler
 from ._spare_range import NO_ROOM, Room, best_room, ends, with_room
 from ._weight_rounding import Rounding, roundings, spread, stored_scales
@@ -159,19 +160,28 @@ class IntegerQuantizer:
                 return
         self.form, self.room = before, NO_ROOM
 
-    def plan(self, in_float: frozenset[str] = frozenset()) -> Quantization:
-        """What is in int8, but for the nodes that stay in float."""
+    def plan(self, in_float: frozenset[str] = frozenset(), restored: frozenset[str] = frozenset()) -> Quantization:
+        """What is in int8, but for the nodes that stay in float, and of these the layers whose weights do."""
         return plan(
             self.graph,
             self.form,
             in_float=in_float,
+            restored=restored,
             small_elements=SMALL_ELEMENTS,
             pairs_saturate=self.pairs_saturate,
         )
 
-    def quantized(self, in_float: frozenset[str] = frozenset()) -> Graph:
+    def quantized(self, in_float: frozenset[str] = frozenset(), restored: frozenset[str] = frozenset()) -> Graph:
         """The graph in int8, but for the given nodes, by the best that was found."""
-        return replace(self.rounding.graph, quantization=self.plan(in_float))
+        exact = {node.name: node for node in self.graph.nodes if node.name in restored}
+        made = self.rounding.graph.replace(exact.get(node.name, node) for node in self.rounding.graph.nodes)
+        return replace(made, quantization=self.plan(in_float, restored))
+
+    def rounding_noise(self) -> dict[str, float]:
+        """What the int8 weights of each layer add to the outputs, by estimate, where all arithmetic is in float."""
+        stored = self.plan(integer_nodes(self.graph)).weights
+        rounded = replace(self.rounding.graph, quantization=Quantization(stored))
+        return rounding_noise(self.graph, rounded, stored, torch.from_numpy(self.judge.images))
 
     def _choose_rounding(self) -> None:
         """By the weights alone, the values in float: beside the values' noise they may not show."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,18 +93,60 @@ def convert(
         wanted = in_form(network, converter, form or IntegerForm(), precision)
         path = out / file_name(wanted, precision, converter.name)
         started(path.name)
-        made, limit_db = wanted, parity.LIMITS_DB[precision]
+        forms, limits = iter([wanted]), _Limits(parity.LIMITS_DB[precision])
         if precision in INTEGER_PRECISIONS and quantize is not None:
-            made = quantize(wanted, precision)
-            limit_db = limit_db if options.min_sqnr_db is None else options.min_sqnr_db
-        with replacing(path) as temporary:
-            metadata = _metadata(made, precision)
-            converter.write(made.graph, temporary, precision=precision, metadata=metadata)
-            max_drop = options.max_drop if precision == "int8" else None
-            proof = _prove(made, temporary, converter, runtime, precision, limit_db, max_drop)
-            artifact = _describe(made, temporary, path, converter, runtime, precision, proof)
-            write_manifest(artifact)
-        yield artifact
+            forms = iter(quantize(wanted, precision))
+            limits = limits.with_options(options, precision)
+        yield _first_within(limits, forms, path, converter, runtime, precision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a file has to keep: the SQNR of its outputs and, where asked for, the class of all but a share of images."""
+
+    sqnr_db: float
+    max_drop: float | None = None
+
+    def with_options(self, options: IntegerOptions, precision: str) -> _Limits:
+        sqnr_db = self.sqnr_db if options.min_sqnr_db is None else options.min_sqnr_db
+        return _Limits(sqnr_db, options.max_drop if precision == "int8" else None)
+
+
+class _MissedError(ConversionError):
+    """The file is sound, and misses a limit."""
+
+
+def _first_within(
+    limits: _Limits, forms: Iterator[Network], path: Path, converter: Converter, runtime: Runtime, precision: str
+) -> Artifact:
+    """Writes one form after the other until a file keeps the limits.
+
+    Raises:
+        ConversionError: none does; what is said is what the last file missed.
+    """
+    missed: _MissedError | None = None
+    while True:
+        try:
+            made = next(forms)
+        except (StopIteration, ConversionError) as ended:
+            if missed is not None:
+                raise missed from ended
+            raise
+        try:
+            return _written(made, limits, path, converter, runtime, precision)
+        except _MissedError as error:
+            missed = error
+
+
+def _written(
+    made: Network, limits: _Limits, path: Path, converter: Converter, runtime: Runtime, precision: str
+) -> Artifact:
+    with replacing(path) as temporary:
+        converter.write(made.graph, temporary, precision=precision, metadata=_metadata(made, precision))
+        proof = _prove(made, temporary, converter, runtime, precision, limits)
+        artifact = _describe(made, temporary, path, converter, runtime, precision, proof)
+        write_manifest(artifact)
+    return artifact
 
 
 def _metadata(network: Network, precision: str) -> dict[str, str]:
@@ -128,13 +171,12 @@ def _prove(
     converter: Converter,
     runtime: Runtime,
     precision: str,
-    limit_db: float,
-    max_drop: float | None,
+    limits: _Limits,
 ) -> Parity:
     """Runs the file and compares it with the network.
 
     Raises:
-        ConversionError: it misses the limit of its precision, or its runtime found a defect.
+        ConversionError: it misses a limit, or its runtime found a defect.
     """
     graph = network.graph
     inputs = [converter.layout(image) for image in stored(graph, graph.inputs, network.inputs, to_io)]
@@ -150,30 +192,28 @@ def _prove(
     proof = Parity(
         sqnr_db=parity.sqnr_db(expected, outputs),
         max_abs=parity.max_abs(expected, outputs),
-        limit_db=limit_db,
+        limit_db=limits.sqnr_db,
         inputs=network.inputs_label,
         runtime=f"{runtime.name} {runtime.version()}",
     )
-    if not proof.sqnr_db >= limit_db:
+    if not proof.sqnr_db >= limits.sqnr_db:
         cure = _CURES.get(precision, "take --precision fp32")
-        raise ConversionError(
+        raise _MissedError(
             f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
-            f"network's; the limit is {limit_db:g} dB",
+            f"network's; the limit is {limits.sqnr_db:g} dB",
             f"the file was not kept; {cure}",
         )
-    if max_drop is not None:
-        _require_classes(network, expected, outputs, max_drop)
+    if limits.max_drop is not None:
+        _require_classes(f"{network.name} {precision} {converter.name}", expected, outputs, limits.max_drop)
     return proof
 
 
-def _require_classes(
-    network: Network, expected: Sequence[ArrayLike], outputs: Sequence[ArrayLike], max_drop: float
-) -> None:
-    """Raises ConversionError where more images than allowed have another class in first place."""
+def _require_classes(name: str, expected: Sequence[ArrayLike], outputs: Sequence[ArrayLike], max_drop: float) -> None:
+    """Raises _MissedError where more images than allowed have another class in first place."""
     agree, count = parity.agreement(expected, outputs), len(np.asarray(expected[0]))
     if 1 - agree / count > max_drop + 1e-9:
-        raise ConversionError(
-            f"{network.name}: the file gives {count - agree} of {count} images another class than the network; "
+        raise _MissedError(
+            f"{name}: the file gives {count - agree} of {count} images another class than the network; "
             f"the limit is {100 * max_drop:g} %",
             "the file was not kept; --min-sqnr asks for more accuracy",
         )

@@ -68,7 +68,7 @@ def convert_by(
             target = (road.converter(images), Unchecked(runtime), precision)
             try:
                 options = IntegerOptions(min_sqnr_db)
-                yield from convert(network, [target], out, started, lambda made, _: held_out(made), options)
+                yield from convert(network, [target], out, started, lambda made, _: [held_out(made)], options)
             except ConversionError as error:
                 if precision != "int8":
                     raise

@@ -236,7 +236,7 @@ def test_every_kind_of_block_converts_to_both_formats(
     """`convert` itself refuses a file that misses its parity limit, or that is not in one delegate."""
     made = network(name, width, depth)
     targets = [target(format_name, precision) for format_name in ("onnx", "tflite")]
-    quantizer = (lambda net, how: quantize(net, how, None)) if precision in INTEGER_PRECISIONS else None
+    quantizer = (lambda net, how: [quantize(net, how, None)]) if precision in INTEGER_PRECISIONS else None
     artifacts = list(convert(made, targets, tmp_path, quantize=quantizer))
     assert len(artifacts) == 2
     for artifact in artifacts:
@@ -281,7 +281,7 @@ def test_what_other_families_bring_converts_to_int8(
         network(name, width, depth),
         [target(format_name, "int8")],
         tmp_path,
-        quantize=lambda net, how: quantize(net, how, found),
+        quantize=lambda net, how: [quantize(net, how, found)],
         options=IntegerOptions(min_sqnr_db=5.0),  # random weights and noise
     )
     assert artifact.parity is not None

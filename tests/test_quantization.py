@@ -137,7 +137,7 @@ def test_a_quarter_of_the_size_in_each_format(tmp_path):
     sizes = {
         (artifact.format, artifact.precision): artifact.size_bytes
         for precision in ("fp32", "int8-weights")
-        for artifact in convert(network, targets(precision), tmp_path, quantize=lambda n, p: quantize(n, p, None))
+        for artifact in convert(network, targets(precision), tmp_path, quantize=lambda n, p: [quantize(n, p, None)])
     }
     for name in FORMATS:
         assert sizes[name, "int8-weights"] < 0.28 * sizes[name, "fp32"]
@@ -150,7 +150,7 @@ def test_a_limit_that_is_missed_keeps_nothing(network, images, tmp_path):
                 network,
                 targets("int8-weights"),
                 tmp_path,
-                quantize=lambda n, p: quantize(n, p, images),
+                quantize=lambda n, p: [quantize(n, p, images)],
                 options=IntegerOptions(90),
             )
         )

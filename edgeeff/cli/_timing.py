@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,10 +107,10 @@ def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Pa
     return artifact.path
 
 
-def _quantize(network: Network, precision: str) -> Network:
+def _quantize(network: Network, precision: str) -> Iterable[Network]:
     """Integers whose ranges one picture of noise gave: as fast as any, and good for nothing else."""
     from edgeeff.converters import quantize, quantize_for_timing
 
     if precision != "int8":
-        return quantize(network, precision, None)
-    return replace(network, graph=quantize_for_timing(network.graph, network.inputs[0]))
+        return [quantize(network, precision, None)]
+    return [replace(network, graph=quantize_for_timing(network.graph, network.inputs[0]))]

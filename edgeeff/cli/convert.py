@@ -118,7 +118,11 @@ def convert(
     if module is not None:
         _refuse_with_module(weights, padding, classes, scaling)
     request.require_use(precisions)
-    explanations: list[Mapping[str, Any]] = []
+    explanations: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def explained(explanation: Mapping[str, Any]) -> None:
+        explanations[explanation["network"], explanation["precision"]] = explanation
+
     if via is None:
         targets = _targets(formats, precisions)
         form = integer_form(targets, machine, io)
@@ -133,7 +137,7 @@ def convert(
         wanted = [scaling.apply(*find_variant(name)) for name in variants]
         networks = (_variant_network(*pair, weights, classes, padding) for pair in wanted)
     if via is None:
-        artifacts = list(_convert_all(networks, targets, out, request, form, explanations.append))
+        artifacts = list(_convert_all(networks, targets, out, request, form, explained))
     else:
         artifacts = list(
             convert_by_road(networks, road, road_targets, out, request.images, request.options.min_sqnr_db)
@@ -141,14 +145,14 @@ def convert(
     if as_json:
         from edgeeff.artifacts import to_json
 
-        explained = {"explanations": explanations} if explanations else {}
-        print_json({"artifacts": [to_json(artifact) for artifact in artifacts], **explained})
+        more = {"explanations": list(explanations.values())} if explanations else {}
+        print_json({"artifacts": [to_json(artifact) for artifact in artifacts], **more})
     else:
         from edgeeff.report.artifacts_table import artifacts_text
         from edgeeff.report.explanation_table import explanation_text
 
         click.echo(artifacts_text(artifacts), nl=False)
-        for explanation in explanations:
+        for explanation in explanations.values():
             click.echo("\n" + explanation_text(explanation), nl=False)
 
 
@@ -240,14 +244,16 @@ def _convert_all(
 
     request = given or IntegerRequest()
 
-    def quantize_network(network: Network, precision: str) -> Network:
-        from edgeeff.converters import quantize
+    def quantize_network(network: Network, precision: str) -> Iterator[Network]:
+        from edgeeff.converters import quantizations
 
-        made = quantize(network, precision, images, request.options)
-        tell(made.notes[len(network.notes) :], f"{network.name} {precision}")
-        if made.explanation is not None:
-            explained({"network": network.name, "precision": precision, **made.explanation})
-        return made
+        for number, made in enumerate(quantizations(network, precision, images, request.options)):
+            if number:
+                say(f"{network.name} {precision}: the file missed the limit that its simulation kept; a further form")
+            tell(made.notes[len(network.notes) :], f"{network.name} {precision}")
+            if made.explanation is not None:
+                explained({"network": network.name, "precision": precision, **made.explanation})
+            yield made
 
     def tell(notes: Sequence[str], about: str) -> None:
         for line in (f"{about}: {note}" for note in notes):

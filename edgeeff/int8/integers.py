@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,10 @@ class IntegerForm:
     io: str = "float"
 
 
-Quantizer = Callable[["Network", str], "Network"]
-"""(network, precision) -> the network with its graph quantised, and the inputs to prove its files on."""
+Quantizer = Callable[["Network", str], Iterable["Network"]]
+"""(network, precision) -> the network with its graph quantised, and the inputs to prove its files on.
+
+Several, the cheapest first, where limits can be kept in several ways: the first whose file keeps them is it."""
 
 
 SUMS_IN_INTEGERS = ("dynamic", "int8")
@@ -72,13 +74,16 @@ def _elsewhere(machine: Machine) -> str:
 
 def once(quantize: Quantizer) -> Quantizer:
     """Quantises a network once for all files that can share the result."""
-    found: dict[tuple[str, bool], Network] = {}
+    found: dict[tuple[str, bool], tuple[list[Network], Iterator[Network]]] = {}
 
-    def quantize_once(network: Network, precision: str) -> Network:
+    def quantize_once(network: Network, precision: str) -> Iterator[Network]:
         key = (precision, network.machine is not None and network.machine.pairs_saturate)
         if key not in found:
-            found[key] = quantize(replace(network, notes=()), precision)
-        made = found[key]
+            found[key] = [], iter(quantize(replace(network, notes=()), precision))
+        for made in _from_the_first(*found[key]):
+            yield shared(network, made)
+
+    def shared(network: Network, made: Network) -> Network:
         graph = made.graph
         if graph.quantization is not None:
             unsigned = network.machine is not None and network.machine.unsigned
@@ -88,6 +93,13 @@ def once(quantize: Quantizer) -> Quantizer:
         return replace(made, graph=graph, machine=network.machine, io=network.io, notes=notes)
 
     return quantize_once
+
+
+def _from_the_first(known: list[Network], further: Iterator[Network]) -> Iterator[Network]:
+    yield from known
+    for made in further:
+        known.append(made)
+        yield made
 
 
 def reads_bytes(graph: Graph, normalisation: Normalisation) -> bool:

@@ -36,9 +36,9 @@ def test_integers_in_and_out(network, quantised, images, io, machine, tmp_path):
     targets = [(ONNX, ONNXRUNTIME, "int8"), (TFLITE, LITERT, "int8")]
     form = IntegerForm(MACHINES[machine], io)
     in_float = replace(form, io="float")
-    plain = convert(network, targets, tmp_path / "float", quantize=lambda n, p: quantised, form=in_float)
+    plain = convert(network, targets, tmp_path / "float", quantize=lambda n, p: [quantised], form=in_float)
     expected = {artifact.format: artifact.parity.sqnr_db for artifact in plain}
-    for made in convert(network, targets, tmp_path, quantize=lambda n, p: quantised, form=form):
+    for made in convert(network, targets, tmp_path, quantize=lambda n, p: [quantised], form=form):
         assert {spec.dtype for spec in (*made.inputs, *made.outputs)} == {io}
         assert f"{io}-io" in made.path.name
         session = registry.runtime(registry.converter(made.format).runtime).open(made.path)
@@ -78,7 +78,7 @@ def test_the_file_says_that_it_takes_bytes(network, images, tmp_path):
     lite = replace(network, normalisation=Normalisation((127 / 255,) * 3, (128 / 255,) * 3))
     form = IntegerForm(this_machine(), "uint8")
     target = (ONNX, ONNXRUNTIME, "int8")
-    (made,) = convert(lite, [target], tmp_path, quantize=lambda n, p: quantize(n, p, images), form=form)
+    (made,) = convert(lite, [target], tmp_path, quantize=lambda n, p: [quantize(n, p, images)], form=form)
     metadata = {entry.key: entry.value for entry in onnx.load(str(made.path)).metadata_props}
     assert metadata["input"] == "RGB image in [0, 255], its bytes as they are"
     assert (made.inputs[0].scale, made.inputs[0].zero_point) == (1 / 128, 127)

@@ -158,7 +158,7 @@ def test_what_onnxruntime_leaves_in_float_is_a_defect(quantised, images, written
 def test_a_defect_keeps_no_file(network, quantised, tmp_path, monkeypatch):
     monkeypatch.setitem(integers.INTEGER_OPERATORS, "Conv", "NoSuchOperator")
     with pytest.raises(ConversionError, match="6 of 6 Conv in float"):
-        list(convert(network, [(ONNX, ONNXRUNTIME, "int8")], tmp_path, quantize=lambda n, p: quantised))
+        list(convert(network, [(ONNX, ONNXRUNTIME, "int8")], tmp_path, quantize=lambda n, p: [quantised]))
     assert list(tmp_path.iterdir()) == []
 
 

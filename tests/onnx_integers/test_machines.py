@@ -76,9 +76,9 @@ def test_a_file_says_for_which_machine_it_is(network, images, machine, tmp_path)
     targets = [(ONNX, ONNXRUNTIME, "int8"), (TFLITE, LITERT, "int8")]
     calls = []
 
-    def counted(network: Network, precision: str) -> Network:
+    def counted(network: Network, precision: str) -> list[Network]:
         calls.append(precision)
-        return quantize(network, precision, images)
+        return [quantize(network, precision, images)]
 
     made, portable = convert(network, targets, tmp_path, quantize=counted, form=IntegerForm(machine))
     assert made.machine == machine.name

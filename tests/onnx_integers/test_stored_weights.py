@@ -24,7 +24,7 @@ def test_dynamic_files_multiply_integers_but_for_depthwise_convolutions(network_
     layers = [nn.Conv2d(3, 48, 3, 2, 1), nn.SiLU(), nn.Conv2d(48, 64, 1), nn.Conv2d(64, 64, 7, groups=64), nn.ReLU()]
     network = network_of(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 48)))
     targets = [(ONNX, ONNXRUNTIME, "dynamic"), (TFLITE, LITERT, "dynamic")]
-    in_onnx, in_tflite = convert(network, targets, tmp_path, quantize=lambda n, p: quantize(n, p, images))
+    in_onnx, in_tflite = convert(network, targets, tmp_path, quantize=lambda n, p: [quantize(n, p, images)])
     assert min(made.parity.sqnr_db for made in (in_onnx, in_tflite)) > 25
     assert "no fast kernels" in in_onnx.notes[0]
     assert "VNNI" in in_tflite.notes[0]

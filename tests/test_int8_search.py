@@ -1,0 +1,110 @@
+"""What stays in float where a limit asks for it: further forms for a file that missed, weights as the last resort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgeeff import parity, registry
+from edgeeff.convert import convert
+from edgeeff.converters import quantizations, trace
+from edgeeff.converters._execute import outputs
+from edgeeff.converters._restored_weights import restorations, rounding_noise
+from edgeeff.errors import ConversionError
+from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.quantization import Quantization, weight_scales
+from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.traced_network import Network
+
+SIDE = 24
+TARGET = (registry.converter("tflite"), registry.runtime("litert"), "int8")
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """One layer's weights are of very different sizes in each channel, as a trained projection's may be."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 48, 3, 2, 1),
+        nn.ReLU6(),
+        nn.Conv2d(48, 48, 1),
+        nn.ReLU6(),
+        nn.Conv2d(48, 64, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 40),
+    )
+    with torch.no_grad():
+        module[2].weight[:, 0] *= 30
+        module[0].weight[0] /= 30
+        module[0].bias[0] /= 30
+    inputs = noise([(1, 3, SIDE, SIDE)])
+    traced = trace(module.eval(), [torch.from_numpy(inputs[0])], name="block")
+    return Network("block", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", 1)
+
+
+@pytest.fixture(scope="module")
+def images() -> Calibration:
+    pixels = np.random.default_rng(0).standard_normal((24, 3, SIDE, SIDE)).astype(np.float32)
+    return Calibration(pixels[:16], pixels[16:], "noise")
+
+
+def test_a_file_that_misses_what_its_simulation_kept_makes_way_for_a_further_form(network, images, tmp_path):
+    tried: list[Network] = []
+
+    def damaged_first(network: Network, precision: str) -> Iterator[Network]:
+        for made in quantizations(network, precision, images, options):
+            tried.append(made)
+            # As if the first form's file computed something else than was simulated.
+            yield replace(made, outputs=tuple(-y for y in made.outputs)) if len(tried) == 1 else made
+
+    options = IntegerOptions(min_sqnr_db=15.0)
+    (artifact,) = convert(network, [TARGET], tmp_path, quantize=damaged_first, options=options)
+    assert len(tried) == 2
+    assert artifact.parity.sqnr_db > 15
+    assert artifact.notes == tried[1].notes
+    (further,) = (made.graph.quantization.integer for made in tried[1:])
+    assert further < tried[0].graph.quantization.integer
+
+
+def test_where_no_file_keeps_the_limit_the_last_one_is_told_and_none_kept(network, images, tmp_path):
+    options = IntegerOptions(min_sqnr_db=15.0)
+
+    def damaged(network: Network, precision: str) -> Iterator[Network]:
+        for made in quantizations(network, precision, images, options):
+            yield replace(made, outputs=tuple(-y for y in made.outputs))
+
+    with pytest.raises(ConversionError, match="the file's outputs are") as caught:
+        list(convert(network, [TARGET], tmp_path, quantize=damaged, options=options))
+    assert "no choice of its" in str(caught.value.__cause__)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_beyond_what_int8_weights_can_reach_the_noisiest_weights_are_float32(network, images, tmp_path):
+    options = IntegerOptions(min_sqnr_db=52.0)
+    quantise = lambda network, precision: quantizations(network, precision, images, options)  # noqa: E731
+    (artifact,) = convert(network, [TARGET], tmp_path, quantize=quantise, options=options)
+    assert artifact.parity.sqnr_db >= 52
+    assert any("float32 weights for 2 (2,304)" in note for note in artifact.notes), artifact.notes
+
+
+def test_the_estimated_noise_of_rounded_weights_is_what_they_make_alone(network, images):
+    graph, pixels = network.graph, images.images
+    scales = {node.name: weight_scales(node.op.weight) for node in graph.nodes if hasattr(node.op, "weight")}
+    found = rounding_noise(graph, replace(graph, quantization=Quantization(scales)), scales, torch.from_numpy(pixels))
+    expected = outputs(graph, pixels)
+    power = float(np.square(expected[0], dtype=np.float64).sum())
+    for name, noise_power in found.items():
+        alone = outputs(replace(graph, quantization=Quantization({name: scales[name]})), pixels)
+        assert 10 * np.log10(power / noise_power) == pytest.approx(parity.sqnr_db(expected, alone), abs=4), name
+
+
+def test_weights_go_back_to_float_by_noise_for_bytes_and_never_all():
+    taken = list(restorations({"few": 5.0, "many": 6.0, "quiet": 0.1}, {"few": 10, "many": 1000, "quiet": 10}))
+    assert taken == [{"few"}, {"few", "quiet"}]
