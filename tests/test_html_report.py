@@ -24,7 +24,7 @@ from edgeeff.report.accuracies import GivenAccuracy
 from edgeeff.report.build import Inputs, build
 from edgeeff.report.figures import write_figures
 from edgeeff.report.values import Report, Settings
-from edgeeff.values import Accuracy, DeviceInfo, DeviceState, Launch, Measurement, Normalisation, Variant
+from edgeeff.values import Accuracy, DeviceInfo, DeviceState, Launch, Measurement, Normalisation, Summary, Variant
 
 HOST = DeviceInfo("host", "host", "Some CPU", "Debian 12", "6.1", "x86_64", 2, None)
 PIXEL = replace(HOST, name="pixel")
@@ -276,6 +276,27 @@ def test_a_profile_shows_where_the_time_goes(browser: webdriver.Chrome) -> None:
         "b0 fp32 tflite on litert, host, 1 thread, measured by LiteRT's profiler, 2 launches of 30 runs."
     )
     assert "conv 3x3 51 %; (added by the runtime) 24 %; depthwise 3x3 24 %" in told
+
+
+def test_a_runner_that_keeps_no_raw_samples_is_shown_by_its_medians(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    found = measured("b0", 30.0, "fp32", 386)
+    summed = [replace(x, samples_ns=(), summary=Summary(50, 31e6, 29e6, 40e6)) for x in found.launches]
+    told = build([replace(found, launches=summed)], Inputs(VARIANTS), report().settings)
+    (tmp_path / "summed.html").write_text(to_html.render(told))
+    assert not [path for path in write_figures(told, tmp_path) if "launches" in path.name]
+    browser = opened(chromium, (tmp_path / "summed.html").as_uri(), 1280)
+    assert browser.find_element(By.CSS_SELECTOR, "#samples figcaption").text.endswith("their medians are 31.00 ms.")
+    assert browser.get_log("browser") == []
+
+
+def test_rare_long_samples_do_not_press_the_others_together(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    found = measured("b0", 0.1, "fp32", 386)
+    first = replace(found.launches[0], samples_ns=(*found.launches[0].samples_ns, 16_000_000))
+    path = tmp_path / "long.html"
+    long = replace(found, launches=(first, *found.launches[1:]))
+    path.write_text(to_html.render(build([long], Inputs(VARIANTS), report().settings)))
+    browser = opened(chromium, path.as_uri(), 1280)
+    assert browser.execute_script("return document.querySelector('#samples .plot')._fullLayout.yaxis.type") == "log"
 
 
 def test_names_of_foreign_files_stay_text(browser: webdriver.Chrome) -> None:

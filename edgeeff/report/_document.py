@@ -162,7 +162,7 @@ def _ranges(group: Group, settings: Settings) -> Section:
 
 
 def _ms_end(seconds: float) -> str:
-    return significant(seconds * 1e3, 4)
+    return significant(seconds * 1e3, 3)
 
 
 def _flops_table(group: Group, settings: Settings) -> Table:

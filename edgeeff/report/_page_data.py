@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import math
-import statistics
 import sys
 from array import array
 from collections import Counter
@@ -192,7 +191,7 @@ def _conditions(launch: Launch, began: float) -> dict[str, Any]:
     found: dict[str, Any] = plain(
         {
             "at_s": launch.started_unix_s - began,
-            "median_ms": statistics.median(launch.samples_ns) / 1e6,
+            "median_ms": stats.launch_median_s(launch) * 1e3,
             "temperature_c": state.temperature_c,
             "clock_mhz": max(clocks) / 1e3 if clocks else None,
             "load": state.load_1min,

@@ -18,6 +18,7 @@ from edgeeff.report.values import Group, Report, Row, Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = {
@@ -29,6 +30,9 @@ MARKERS = {"tflite": "o", "onnx": "D"}
 SIZE_IN = (6.4, 4.0)
 PNG_DPI = 200
 MOST_PAIRS = 30
+
+WIDE = 3.0
+"""Samples of so many times the median would press all others together: they are drawn on a logarithmic axis."""
 
 
 def write_figures(report: Report, folder: Path) -> list[Path]:
@@ -114,11 +118,21 @@ def _scatter(axes: Axes, rows: Sequence[Row], y: Callable[[Row], float], y_ends:
         label = f"{precision} {form}"
         axes.scatter(xs, ys, s=28, facecolors=faces, edgecolors=colour, marker=marker, label=label, zorder=3)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    _round_ticks(axes.xaxis)
     axes.set_xlabel("median latency, ms")
     axes.grid(alpha=0.3)
+
+
+def _round_ticks(axis: Axis) -> None:
+    """Labels of a logarithmic axis that stand apart: at 1, 2 and 5, or where that makes too few, at more."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    steps = (1.0, 2.0, 5.0) if 0.7 < decades <= 4 else (1.0,) if decades > 4 else tuple(range(1, 10))
+    axis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    axis.set_major_formatter(lambda value, _: f"{value:.10g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _bars(rows: Sequence[Row], value: Callable[[Row], float], ends: Ends) -> list[list[float]]:
@@ -196,9 +210,7 @@ def _flops(figure: Figure, group: Group, settings: Settings) -> bool:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.set_ylim(low / 1.2, high * 1.2)  # networks of one size would stretch over the whole height
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    _round_ticks(axes.yaxis)
     axes.set_ylabel("multiply-adds, M")
     found = [f"{c.configuration}: {c.rho:.2f} ({c.networks} networks)" for c in group.correlations if c.rho is not None]
     if found:
@@ -223,26 +235,29 @@ def _precisions(figure: Figure, group: Group, settings: Settings) -> bool:
     parts = [part for part in parts if not all(map(math.isnan, part[1]))]
     for number, (title, values, colour, form) in enumerate(parts):
         axes = figure.add_subplot(1, len(parts), number + 1)
-        axes.barh(range(len(pairs)), values, color=colour)
+        bars = axes.barh(range(len(pairs)), values, color=colour)
         axes.set_ylim(len(pairs) - 0.5, -0.5)  # the same in all: of what is unknown there is no bar
         axes.set_yticks(range(len(pairs)), names if number == 0 else [""] * len(pairs), fontsize=7)
         axes.set_xlabel(title, fontsize=8)
         axes.tick_params(axis="x", labelsize=7)
-        for place, value in enumerate(values):
-            side = "right" if value < 0 or axes.get_xlim()[1] <= 0 else "left"
-            shown = " unknown " if math.isnan(value) else f" {value:{form}} "
-            axes.text(0, place, shown, va="center", ha=side, fontsize=7)
+        axes.bar_label(bars, [f"{value:{form}}" for value in values], padding=2, fontsize=7)
+        for place in (place for place, value in enumerate(values) if math.isnan(value)):
+            axes.text(0, place, " unknown ", va="center", ha="right" if axes.get_xlim()[1] <= 0 else "left", fontsize=7)
+        axes.margins(x=0.4)  # for the labels beyond the bars
     return True
 
 
 def _launches(figure: Figure, group: Group, settings: Settings) -> bool:
     """Raw samples of the first-ranked file, launch by launch."""
     row = group.rows[0]
-    launches = stats.succeeded(row.measurement)
-    if not launches:
+    samples = [[ns / 1e6 for ns in launch.samples_ns] for launch in stats.succeeded(row.measurement)]
+    if not any(samples):  # none ran, or the runner keeps no raw samples
         return False
     axes = figure.add_subplot()
-    axes.boxplot([[ns / 1e6 for ns in launch.samples_ns] for launch in launches], flierprops={"markersize": 2})
+    axes.boxplot(samples, flierprops={"markersize": 2})
+    if max(max(run, default=0.0) for run in samples) > WIDE * _ms(row):
+        axes.set_yscale("log")
+        _round_ticks(axes.yaxis)
     axes.set_xlabel("launch")
     axes.set_ylabel("latency, ms")
     axes.set_title(f"{row.label}: median {significant(_ms(row), 4)} ms", fontsize=9)

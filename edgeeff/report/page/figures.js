@@ -175,6 +175,8 @@ function drawPrecisions(rows, group) {
   draw("precisions", traces, details, `${listed(told)}.`);
 }
 
+const WIDE = 3;
+
 function drawSamples(rows, row) {
   const details = rows.data.details[row];
   const colour = colourOf(rows.text("precision", row));
@@ -184,7 +186,11 @@ function drawSamples(rows, row) {
   }));
   const medians = (details?.conditions ?? []).map((c) => c.median_ms);
   const words = medians.length ? `${rows.label(row)}: ${medians.length} ${medians.length > 1 ? "launches, a process each; their medians are" : "launch, of one process; its median is"} ${fromTo(range(medians), 4)} ms.` : `${rows.label(row)}: no samples.`;
-  draw("samples", traces, { xaxis: axis("launch", { type: "category" }), yaxis: axis("latency, ms") }, words);
+  const limits = range((details?.samples_ms ?? []).flat());
+  // Some few samples of many times the median would press all others together.
+  const wide = limits[1] > WIDE * Math.min(...medians);
+  const latency = wide ? logAxis("latency, ms", logRange(limits), { type: "log" }) : axis("latency, ms");
+  draw("samples", traces, { xaxis: axis("launch", { type: "category" }), yaxis: latency }, words);
 }
 
 function drawConditions(rows, row) {
