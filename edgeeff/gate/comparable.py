@@ -34,6 +34,8 @@ FIELDS: Mapping[str, Callable[[Measurement], str | None]] = {
 }
 """What must agree between two sides: name -> its value, as people read it; None where it is unknown."""
 
+PLURAL = ("threads", "input shapes")
+
 ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 """What a user may compare on purpose although it differs."""
 
@@ -43,7 +45,8 @@ def differences(candidate: Measurement, baseline: Measurement, allowed: Collecti
     for name, read in FIELDS.items():
         ours, theirs = read(candidate), read(baseline)
         if name not in allowed and (ours or None) != (theirs or None):
-            yield f"{name} differs: {ours or 'unknown'} against the baseline's {theirs or 'unknown'}"
+            verb = "differ" if name in PLURAL else "differs"
+            yield f"{name} {verb}: {ours or 'unknown'} against the baseline's {theirs or 'unknown'}"
 
 
 def unfit(measurement: Measurement, side: str) -> Iterator[str]:
