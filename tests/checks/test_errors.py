@@ -48,7 +48,7 @@ def test_an_interrupted_check_is_inconclusive_and_keeps_its_launches(cases: Case
     assert (second.verdict, second.launches) == (Verdict.INCONCLUSIVE, 0)
 
 
-def test_a_device_that_is_lost_ends_it_without_a_pass(cases: Cases, judged: Judged, phone: type[Any]) -> None:
+def test_a_device_that_is_lost_ends_it_without_a_pass(cases: Cases, phone: type[Any]) -> None:
     class Lost(phone):
         def run(self, *arguments: Any, **options: Any) -> Any:
             raise DeviceError("the phone is gone")
