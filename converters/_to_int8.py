@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
+from edgeeff.int8.calibration import judged_for
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.machines import Machine, this_machine
 from edgeeff.int8.quantization import Quantization, ValueScale
@@ -98,13 +100,16 @@ def integers(
     search = Search(quantizer, Judge(graph, held_out), options, machine or this_machine())
     best = score = search.judge(quantizer.quantized())
     choice = Choice((), frozenset(), quantizer.trial.sqnr_db)
-    all_in_int8 = f"all in int8 (ranges: {quantizer.trial.ranges}; weights: {quantizer.trial.rounding}): {_told(score)}"
+    notes = [
+        f"all in int8 (ranges: {quantizer.trial.ranges}; weights: {quantizer.trial.rounding}): {_told(score)}",
+        *_too_few(options.max_drop, len(held_out)),
+    ]
     if search.is_met(score):
-        yield _found(search, choice, score, [all_in_int8])
+        yield _found(search, choice, score, notes)
     for choice, score in search.found() if options.has_limit else ():
         best = max(best, score, key=lambda score: score.sure_db)
         if search.is_met(score):
-            yield _found(search, choice, score, [all_in_int8, *_mixed(search, choice, score)])
+            yield _found(search, choice, score, [*notes, *_mixed(search, choice, score)])
     if options.has_limit:
         raise _out_of_reach(search, best)
 
@@ -118,6 +123,15 @@ def _found(search: Search, choice: Choice, score: Score, notes: list[str]) -> Fo
 def _mixed(search: Search, choice: Choice, score: Score) -> list[str]:
     in_float = f"{len(choice.nodes)} of {len(search.every)} ops in float: {_told(score)}"
     return [in_float, *search.reasons(choice), *_dominated(search, choice, score)]
+
+
+def _too_few(max_drop: float | None, images: int) -> list[str]:
+    """Says so where a share is less than one image: the class of none may change then."""
+    if not max_drop or max_drop * images >= 1 - 1e-9:
+        return []
+    wanted = f"of {math.ceil(4 / max_drop - 1e-9):,} photos" if judged_for(max_drop) * max_drop >= 1 - 1e-9 else ""
+    cure = f"; {wanted} in --calibration enough are held out to allow one" if wanted else ""
+    return [f"{100 * max_drop:g} % of {images} held-out images is less than one: none may change its class{cure}"]
 
 
 def _out_of_reach(search: Search, best: Score) -> ConversionError:

@@ -108,3 +108,11 @@ def test_the_estimated_noise_of_rounded_weights_is_what_they_make_alone(network,
 def test_weights_go_back_to_float_by_noise_for_bytes_and_never_all():
     taken = list(restorations({"few": 5.0, "many": 6.0, "quiet": 0.1}, {"few": 10, "many": 1000, "quiet": 10}))
     assert taken == [{"few"}, {"few", "quiet"}]
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.01, "of 400 photos"), (0.2, ""), (0.0, "")])
+def test_a_share_that_is_less_than_one_image_is_told(network, images, share, said):
+    made = next(quantizations(network, "int8", images, IntegerOptions(max_drop=share)))
+    told = [note for note in made.notes if "less than one: none may change its class" in note]
+    assert len(told) == bool(said)
+    assert all(said in note for note in told)

@@ -194,3 +194,19 @@ def test_every_fourth_image_is_held_out_and_class_folders_are_searched(tmp_path)
         picture(folder / f"{i}.png")
     loaded = calibration.load(tmp_path, SIDE, NORMALISATION)
     assert (len(loaded.images), len(loaded.held_out)) == (9, 3)
+
+
+def test_a_share_of_images_is_judged_on_enough_of_them_for_one_to_be_that_share(tmp_path):
+    assert [calibration.judged_for(share) for share in (None, 0.0, 0.5, 0.02, 0.01, 0.001)] == [
+        22,
+        22,
+        22,
+        50,
+        100,
+        100,
+    ]
+    for i in range(128):
+        picture(tmp_path / f"{i:03}.png")
+    few, many = (calibration.load(tmp_path, SIDE, NORMALISATION, most_judged=most) for most in (22, 100))
+    assert (len(few.images), len(few.held_out)) == (64, 22)
+    assert (len(many.images), len(many.held_out)) == (64, 32)

@@ -101,9 +101,10 @@ class IntegerRequest:
             )
         if self.calibration == NO_IMAGES:
             return self._made(network)
-        from edgeeff.int8.calibration import load
+        from edgeeff.int8.calibration import judged_for, load
 
-        return load(self.calibration, network.resolution, network.normalisation)
+        most_judged = judged_for(self.options.max_drop)
+        return load(self.calibration, network.resolution, network.normalisation, most_judged=most_judged)
 
     def _made(self, network: Network) -> Calibration:
         from edgeeff.converters import synthesise

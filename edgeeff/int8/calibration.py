@@ -7,6 +7,7 @@ github.com/tensorflow/tpu, models/official/efficientnet; timm's crop_pct .875, .
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ CROP_PADDING = 32
 LEAST_IMAGES = 8
 """Six to calibrate on and two to judge by; fewer decide nothing."""
 
-MOST_IMAGES = 86
-"""64 to calibrate on, the rest to judge by: a bound on the time, not a measured optimum."""
+MOST_FITTED = 64
+MOST_JUDGED = 22
+"""Images to calibrate on, and to judge by: bounds on the time, not measured optima."""
+
+JUDGED_FOR_SHARES = 100
+"""The most to judge by where a share of images is asked for: of 22, 1 % allows none to change, as 0 % does."""
 
 NO_PHOTOS = "no photos"
 """Stands in the source of images that were made up: what is measured on them is not what photos would show."""
@@ -41,23 +46,32 @@ class Calibration:
     source: str
 
 
-def load(folder: Path, resolution: int, normalisation: Normalisation) -> Calibration:
+def load(folder: Path, resolution: int, normalisation: Normalisation, *, most_judged: int = MOST_JUDGED) -> Calibration:
     """Reads the images of a folder and of its folders (class folders, say); of many, an even selection.
 
-    A quarter is held out, see `held_out_of`.
+    A quarter is held out, see `held_out_of`, and of these at most `most_judged` are read.
 
     Raises:
         UsageError: there is no such folder, too few images are in it, or one of them cannot be decoded.
     """
-    paths = _select(_find(folder))
+    paths = _find(folder)
     if len(paths) < LEAST_IMAGES:
         raise UsageError(
             f"{folder} holds {len(paths)} images ({', '.join(SUFFIXES)}); calibration needs {LEAST_IMAGES} or more",
             "some 80 photos of what the network will see serve best",
         )
-    images = np.stack([preprocess(path, resolution, normalisation) for path in paths])
-    held_out = held_out_of(len(images))
-    return Calibration(images[~held_out], images[held_out], f"{folder.name}")
+    apart = held_out_of(len(paths))
+    fitted = _select([path for path, out in zip(paths, apart, strict=True) if not out], MOST_FITTED)
+    judged = _select([path for path, out in zip(paths, apart, strict=True) if out], most_judged)
+    both = [np.stack([preprocess(path, resolution, normalisation) for path in side]) for side in (fitted, judged)]
+    return Calibration(*both, f"{folder.name}")
+
+
+def judged_for(max_drop: float | None) -> int:
+    """How many images to judge by, so that such a share of them is one image, if possible."""
+    if not max_drop:
+        return MOST_JUDGED
+    return min(max(MOST_JUDGED, math.ceil(1 / max_drop - 1e-9)), JUDGED_FOR_SHARES)
 
 
 def held_out_of(count: int) -> NDArray[np.bool_]:
@@ -90,8 +104,8 @@ def _find(folder: Path) -> list[Path]:
         raise cannot_read(folder, error) from error
 
 
-def _select(paths: list[Path]) -> list[Path]:
-    count = min(len(paths), MOST_IMAGES)
+def _select(paths: list[Path], most: int) -> list[Path]:
+    count = min(len(paths), most)
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
