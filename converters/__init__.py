@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgeeff.protocols import Array
     from edgeeff.traced_network import Network
 
+    from ._quantize import IntegerQuantizer
     from ._trace import Trace
 
 
@@ -84,7 +85,11 @@ def quantize(
 
 
 def quantizations(
-    network: Network, precision: str, calibration: Calibration | None, options: IntegerOptions | None = None
+    network: Network,
+    precision: str,
+    calibration: Calibration | None,
+    options: IntegerOptions | None = None,
+    known: dict[bool, IntegerQuantizer] | None = None,
 ) -> Iterator[Network]:
     """The network with its graph quantised, and the held-out images as what its files are proven on.
 
@@ -94,6 +99,7 @@ def quantizations(
         precision: "int8-weights", "dynamic" or "int8".
         calibration: images; all but "int8" can do without.
         options: limits, techniques; none and all where they are not given.
+        known: see `_to_int8.integers`.
 
     Raises:
         UsageError: "int8" without images.
@@ -121,7 +127,7 @@ def quantizations(
         )
     else:
         image = None if network.normalisation is None else image_scale(network.normalisation)
-        found = integers(network.graph, images, held_out, options, machine=network.machine, image=image)
+        found = integers(network.graph, images, held_out, options, machine=network.machine, image=image, known=known)
     for each in found:
         notes = (*network.notes, *each.notes)
         if calibration is not None and NO_PHOTOS in calibration.source:

@@ -14,7 +14,7 @@ from edgeeff.ops import op_kind
 from ._integer_plan import integer_nodes
 from ._judge import Judge, Score
 from ._mixed_precision import Choice, Nodes, Selection
-from ._op_cost import latency_s
+from ._op_cost import Kernels, latency_s
 from ._quantize import IntegerQuantizer
 from ._restored_weights import restorations
 
@@ -30,13 +30,21 @@ class Search:
     Args:
         quantizer: of the network, all in int8.
         judge: by the held-out images.
-        machine: whose kernels the time is modelled for.
+        kernels, machine: which the time is modelled for.
     """
 
-    def __init__(self, quantizer: IntegerQuantizer, judge: Judge, options: IntegerOptions, machine: Machine) -> None:
+    def __init__(
+        self,
+        quantizer: IntegerQuantizer,
+        judge: Judge,
+        options: IntegerOptions,
+        kernels: Kernels,
+        machine: Machine,
+    ) -> None:
         self.quantizer = quantizer
         self.judge = judge
         self.options = options
+        self.kernels = kernels
         self.machine = machine
         self.every = integer_nodes(quantizer.graph)
         self.all_s = self.latency_s(frozenset())
@@ -44,7 +52,7 @@ class Search:
         self.selection = Selection(quantizer.graph, self.every, self.noise, self._cost_s, self._measured_db)
 
     def latency_s(self, in_float: Nodes) -> float:
-        return latency_s(self.quantizer.graph, self.every - in_float, self.machine)
+        return latency_s(self.quantizer.graph, self.every - in_float, self.kernels, self.machine)
 
     def quantized(self, choice: Choice) -> Graph:
         return self.quantizer.quantized(choice.nodes, choice.restored)

@@ -20,7 +20,7 @@ from edgeeff.proportions import Share
 
 from ._judge import Judge, Score
 from ._mixed_precision import Choice
-from ._op_cost import weights_bytes
+from ._op_cost import LITERT, ONNXRUNTIME, weights_bytes
 from ._quantize import SMALL_ELEMENTS, IntegerQuantizer, Trial, quantize_weights
 from ._search import Search
 from ._weight_rounding import PLAIN, stored_scales
@@ -76,6 +76,7 @@ def integers(
     *,
     machine: Machine | None = None,
     image: ValueScale | None = None,
+    known: dict[bool, IntegerQuantizer] | None = None,
 ) -> Iterator[Found]:
     """All that can be in int8; with limits, what has to stay in float to keep them on held-out images does.
 
@@ -84,20 +85,20 @@ def integers(
     Args:
         images: (count, channels, height, width), to calibrate on.
         held_out: the same, to judge by.
-        machine: whose kernels it is made for; None where they suit all.
+        machine: whose kernels of onnxruntime it is made for; None for LiteRT's, which suit all.
         image: the int8 form of the input, where it is known without looking at images.
+        known: what was worked out for the same graph and images, by whether pairs saturate; it is added to.
 
     Raises:
         ConversionError: no choice keeps the limits, or no other does.
     """
-    quantizer = IntegerQuantizer(
-        graph,
-        images,
-        pairs_saturate=machine is not None and machine.pairs_saturate,
-        image=image,
-        without=options.without,
-    )
-    search = Search(quantizer, Judge(graph, held_out), options, machine or this_machine())
+    saturates, known = machine is not None and machine.pairs_saturate, {} if known is None else known
+    if saturates not in known:
+        without = options.without
+        known[saturates] = IntegerQuantizer(graph, images, pairs_saturate=saturates, image=image, without=without)
+    quantizer = known[saturates]
+    kernels = LITERT if machine is None else ONNXRUNTIME
+    search = Search(quantizer, Judge(graph, held_out), options, kernels, machine or this_machine())
     best = score = search.judge(quantizer.quantized())
     choice = Choice((), frozenset(), quantizer.trial.sqnr_db)
     notes = [
@@ -155,7 +156,7 @@ def _dominated(search: Search, choice: Choice, score: Score) -> list[str]:
     other = search.judge(weights)
     mixed = quantizer.plan(choice.nodes, choice.restored).weights
     sizes = [weights_bytes(quantizer.graph, names) for names in (mixed, stored)]
-    told = f"modelled at {share:.2f} of fp32's time on {search.machine.name}"
+    told = f"modelled at {share:.2f} of fp32's time in {search.kernels.name} on {search.machine.name}"
     if share < _PAYS or other.sqnr_db <= score.sqnr_db or not search.is_met(other):
         return [told]
     return [

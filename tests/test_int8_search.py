@@ -14,12 +14,17 @@ from edgeeff import parity, registry
 from edgeeff.convert import convert
 from edgeeff.converters import quantizations, trace
 from edgeeff.converters._execute import outputs
+from edgeeff.converters._op_cost import LITERT, ONNXRUNTIME, Kernels, latency_s
 from edgeeff.converters._restored_weights import restorations, rounding_noise
 from edgeeff.errors import ConversionError
+from edgeeff.graph import Graph, Node
 from edgeeff.int8.calibration import Calibration
 from edgeeff.int8.integer_options import IntegerOptions
+from edgeeff.int8.integers import IntegerForm
+from edgeeff.int8.machines import MACHINES
 from edgeeff.int8.quantization import Quantization, weight_scales
 from edgeeff.networks import NOISE_LABEL, noise
+from edgeeff.ops import Conv2d, Unary
 from edgeeff.traced_network import Network
 
 SIDE = 24
@@ -116,3 +121,37 @@ def test_a_share_that_is_less_than_one_image_is_told(network, images, share, sai
     told = [note for note in made.notes if "less than one: none may change its class" in note]
     assert len(told) == bool(said)
     assert all(said in note for note in told)
+
+
+def test_what_swish_costs_in_float_depends_on_the_runtime_and_convolutions_on_the_machine():
+    weight = np.ones((64, 64, 1, 1), np.float32)
+    layers = [Conv2d(weight, None), Unary("silu"), Conv2d(weight, None)]
+    names = ("image", "conv", "swish", "last")
+    nodes = tuple(Node(name, op, (read,)) for read, name, op in zip(names[:-1], names[1:], layers, strict=True))
+    graph, vnni = Graph("swish", {"image": (1, 64, 56, 56)}, nodes, ("last",)), MACHINES["x86-vnni"]
+
+    def longer(kernels: Kernels) -> float:
+        """Swish in float, over all in int8."""
+        return latency_s(graph, {"conv", "last"}, kernels, vnni) / latency_s(graph, set(names), kernels, vnni)
+
+    assert longer(LITERT) > longer(ONNXRUNTIME) > 1
+    for kernels in (LITERT, ONNXRUNTIME):
+        of_int8 = latency_s(graph, set(names), kernels, vnni)
+        assert of_int8 < latency_s(graph, set(), kernels, vnni)
+        assert of_int8 < latency_s(graph, set(names), kernels, MACHINES["x86-avx2"])
+
+
+def test_each_runtime_gets_a_choice_of_its_own_only_where_a_limit_asks_for_one(network, images, tmp_path):
+    in_onnx = (registry.converter("onnx"), registry.runtime("onnxruntime"), "int8")
+    for options, calls in ((IntegerOptions(), 1), (IntegerOptions(min_sqnr_db=9.0), 2)):
+        asked: list[object] = []
+        known: dict[bool, object] = {}
+
+        def quantise(network: Network, precision: str) -> Iterator[Network]:
+            asked.append(network.machine)  # noqa: B023 - called within the loop
+            return quantizations(network, precision, images, options, known)  # noqa: B023
+
+        form = IntegerForm(MACHINES["x86-vnni"])
+        list(convert(network, [TARGET, in_onnx], tmp_path, quantize=quantise, options=options, form=form))
+        assert len(asked) == calls
+        assert len(known) == 1  # what was worked out for one serves the other

@@ -247,7 +247,7 @@ def _convert_all(
     def quantize_network(network: Network, precision: str) -> Iterator[Network]:
         from edgeeff.converters import quantizations
 
-        for number, made in enumerate(quantizations(network, precision, images, request.options)):
+        for number, made in enumerate(quantizations(network, precision, images, request.options, known)):
             if number:
                 say(f"{network.name} {precision}: the file missed the limit that its simulation kept; a further form")
             tell(made.notes[len(network.notes) :], f"{network.name} {precision}")
@@ -262,7 +262,9 @@ def _convert_all(
                 said.add(line)
 
     said: set[str] = set()
+    known: dict[bool, Any] = {}
     for network in networks:
+        known.clear()
         images = request.images(network)
         artifacts = convert_network(
             network,

@@ -63,8 +63,10 @@ def load(folder: Path, resolution: int, normalisation: Normalisation, *, most_ju
     apart = held_out_of(len(paths))
     fitted = _select([path for path, out in zip(paths, apart, strict=True) if not out], MOST_FITTED)
     judged = _select([path for path, out in zip(paths, apart, strict=True) if out], most_judged)
-    both = [np.stack([preprocess(path, resolution, normalisation) for path in side]) for side in (fitted, judged)]
-    return Calibration(*both, f"{folder.name}")
+    images, held_out = (
+        np.stack([preprocess(path, resolution, normalisation) for path in side]) for side in (fitted, judged)
+    )
+    return Calibration(images, held_out, f"{folder.name}")
 
 
 def judged_for(max_drop: float | None) -> int:

@@ -72,12 +72,17 @@ def _elsewhere(machine: Machine) -> str:
     return "in this machine's integer kernels, whose outputs were the same bit for bit where both were compared"
 
 
-def once(quantize: Quantizer) -> Quantizer:
-    """Quantises a network once for all files that can share the result."""
-    found: dict[tuple[str, bool], tuple[list[Network], Iterator[Network]]] = {}
+def once(quantize: Quantizer, *, each_runtime: bool = False) -> Quantizer:
+    """Quantises a network once for all files that can share the result.
+
+    Args:
+        each_runtime: what is cheap in one runtime may be dear in another, and the choice depends on it.
+    """
+    found: dict[tuple[str, bool, bool], tuple[list[Network], Iterator[Network]]] = {}
 
     def quantize_once(network: Network, precision: str) -> Iterator[Network]:
-        key = (precision, network.machine is not None and network.machine.pairs_saturate)
+        machine = network.machine
+        key = (precision, machine is not None and machine.pairs_saturate, each_runtime and machine is None)
         if key not in found:
             found[key] = [], iter(quantize(replace(network, notes=()), precision))
         for made in _from_the_first(*found[key]):
