@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -51,6 +51,8 @@ def _reader(kind: Any) -> Reader:
         return _optional(_reader(next(option for option in get_args(kind) if option is not type(None))))
     if origin is tuple:
         return _integers if get_args(kind)[0] is int else _tuple(kind)
+    if origin is Sequence:
+        return _sequence(kind)
     if origin is Mapping:
         return _mapping(kind)
     if dataclasses.is_dataclass(kind):
@@ -113,7 +115,7 @@ def _planner(kind: type) -> Callable[[tuple[type, ...]], Plan | None]:
                 continue
             if wanted in (int, float) and given is wanted:
                 numbers.append(place)
-            elif given in (list, dict, int, str):
+            elif given in (list, dict, int, str) or get_origin(wanted) is Sequence:
                 others.append((place, _reader(hint)))
             else:
                 return None
@@ -170,6 +172,17 @@ def _tuple(kind: Any) -> Reader:
         if not isinstance(value, list):
             raise _wrong(value, name)
         return tuple([element(item, name) for item in value])
+
+    return read
+
+
+def _sequence(kind: Any) -> Reader:
+    """As a tuple; but a sequence that is not JSON's is one that decodes its elements itself, and stays as it is."""
+    as_tuple = _tuple(kind)
+
+    def read(value: Any, name: str) -> Any:
+        own = isinstance(value, Sequence) and not isinstance(value, str | list)
+        return value if own else as_tuple(value, name)
 
     return read
 

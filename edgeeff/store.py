@@ -216,8 +216,9 @@ class _Found:
     def add(self, number: int, line: bytes, record: dict[str, Any]) -> None:
         kind = record["record"]
         if kind == "measurement":
-            measurement, launches = decode(Measurement, record), StoredLaunches(self.path)
-            self.measurements[measurement.id] = replace(measurement, launches=launches)
+            launches = StoredLaunches(self.path)
+            measurement = decode(Measurement, record | {"launches": launches})
+            self.measurements[measurement.id] = measurement
             self.launches[measurement.id] = launches
         elif kind == "launch":
             self.launches[record["measurement"]].add(number, line)

@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from edgeeff.benchmarks.against import large_report
 
 GOLDEN = Path(__file__).parent / "golden"
 RESULTS = "report.results"
@@ -55,6 +58,15 @@ def test_csv_and_json_agree() -> None:
     for line, row in zip(lines, rows, strict=True):
         value = row["objective"]["soft"]["value"]
         assert line["objective.soft.value"] == ("" if value is None else str(value))
+
+
+@pytest.mark.parametrize(("files", "rows"), [([], 40), (["--files", "6"], 6)])
+def test_a_large_folder_is_made_and_reported(files: list[str], rows: int, tmp_path: Path) -> None:
+    """What benchmarks/against/large_report.py times is what edgeeff report reads."""
+    arguments = [str(tmp_path / "made"), "--measurements", "40", "--states", *files]
+    done = CliRunner().invoke(large_report.main, arguments, catch_exceptions=False)
+    assert f"40 measurements (1 MB), {rows} rows, CPU: reading" in done.output
+    assert len(json.loads(edgeeff(str(tmp_path / "made"), "--json").stdout)["rows"]) == rows
 
 
 def test_out_writes_the_document_and_keeps_stdout_free(tmp_path: Path) -> None:

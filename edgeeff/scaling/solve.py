@@ -206,7 +206,7 @@ def _unmet(ladder: Ladder, limits: Limits) -> UsageError:
     )
     return UsageError(
         f"no scaling of {ladder.base.name} fits: the smallest ({smallest.variant.resolution} px) has "
-        f"{' and '.join(smallest.excess(limits))}, {times:.3g} times as much",
+        f"{' and '.join(smallest.excess(limits))}, {times:,.{0 if times >= 100 else 1}f} times as much",
         "a larger target, or a smaller --variant"
         + (", or a smaller --precision" if limits.memory_bytes and limits.precision != "int8" else ""),
     )
