@@ -93,7 +93,8 @@ def built(kind: str, abi: str | None) -> Path:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UsageError(f"{with_compiler} cannot build the native runner: {error}", "take another NDK") from error
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise UsageError(f"{with_compiler} cannot build the native runner: {last}", "take another compiler or NDK")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            first = next((line for line in lines if "error" in line), lines[-1])
+            raise UsageError(f"{with_compiler} cannot build the native runner: {first}", "take another compiler or NDK")
     path.chmod(0o755)
     return path

@@ -106,7 +106,7 @@ def check_abi(path: Path, abi: str | None, device: str) -> None:
     made_for = MACHINES.get(machine, f"the processor {machine}")
     wanted = SAME_ABI.get(abi or "", abi)
     if wanted is not None and made_for != wanted:
-        raise DeviceError(f"{path} is for {made_for}, and {device} is {abi}", f"take a runner that was built for {abi}")
+        raise DeviceError(f"{path} is for {made_for}, and {device} is {abi}", f"take one that was built for {abi}")
 
 
 def mentions(path: Path, word: bytes) -> bool:

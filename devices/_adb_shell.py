@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from edgeeff.errors import DeviceError, MeasurementError
 
-from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, Server, quoted, shell_input, shell_packets
+from ._adb_server import Server
+from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, quoted, shell_input, shell_packets
 from ._closing import undisturbed
 from ._process import LINE_BYTES, Tail
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 QUESTION_S = 30.0
 """For a short command: some phones take seconds for dumpsys while they are busy."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+KEPT = "what was measured before is kept"
 
 CURES = {
     "unauthorized": "unlock the device and allow this computer's key (Settings > Developer options > USB debugging)",
@@ -40,6 +44,30 @@ class AdbShell:
     def __init__(self, server: Server, serial: str) -> None:
         self.server = server
         self.serial = serial
+        self._boot_id = ""
+
+    def remember_boot(self) -> None:
+        """Notes which boot this is, so that a reboot can be told from a connection that broke."""
+        self._boot_id = self.ask(["cat", BOOT_ID])
+
+    def ask(self, argv: Sequence[str]) -> str:
+        """The output of a short program, whatever its exit code: a part of it may be missing and the rest sound."""
+        found: list[str] = []
+        try:
+            found.extend(self.lines(argv, QUESTION_S))
+        except MeasurementError as error:
+            if "did not finish" in error.message:
+                raise DeviceError(f"{self.serial} does not answer: {error.message}", CURES["offline"]) from error
+        return "".join(f"{line}\n" for line in found)
+
+    def problem(self, argv: Sequence[str]) -> str | None:
+        """What went wrong with a short program; None where nothing did."""
+        try:
+            for _ in self.lines(argv, QUESTION_S):
+                pass
+        except MeasurementError as error:
+            return error.hint.splitlines()[-1] if error.hint else error.message
+        return None
 
     def lines(
         self,
@@ -72,7 +100,7 @@ class AdbShell:
             raise MeasurementError(message, tail.text()) from None
         except LostError as error:
             ended = True
-            raise self.lost(f"while {name} ran", error) from error
+            raise self.lost(f"while {name} ran", error, pid) from error
         finally:
             if not ended:
                 with undisturbed():
@@ -116,30 +144,41 @@ class AdbShell:
         except RefusedError as error:
             raise self.lost("", error) from error
 
-    def lost(self, when: str, error: Exception) -> DeviceError:
-        """The error for a device that went away, with what the server says of it now."""
-        state = "gone"
+    def lost(self, when: str, error: Exception, pid: str = "") -> DeviceError:
+        """The error for a device that went away, with what the server says of it now.
+
+        Args:
+            pid: of a program that ran: where the device is back in the same boot, it is killed.
+        """
+        state, told = "gone", f" {when}" if when else ""
         with suppress(DeviceError, RefusedError):
-            states = dict(re.findall(r"^(\S+)\s+(.+)$", self.server.ask("host:devices"), re.MULTILINE))
-            state = states.get(self.serial, "no longer connected")
-        message = f"{self.serial} was lost{f' {when}' if when else ''}: {error}; it is {state}"
-        return DeviceError(
-            message.replace("it is device", "it is back"),
-            CURES.get(state, "check the cable and the device's power; what was measured before is kept"),
-        )
+            state = self.server.states().get(self.serial, "no longer connected")
+        if state == "device":
+            boot_id = self._said(quoted(["cat", BOOT_ID]))
+            if boot_id and self._boot_id and boot_id != self._boot_id:
+                cure = "nothing of that launch counts; let it settle and run it again"
+                return DeviceError(f"{self.serial} was rebooted{told}", f"{cure}; {KEPT}")
+            self._kill(pid)
+            state = "back"
+        cure = CURES.get(state, "check the cable and the device's power")
+        return DeviceError(f"{self.serial} was lost{told}: {error}; it is {state}", f"{cure}; {KEPT}")
 
     def _kill(self, pid: str) -> None:
         """Kills a program and its children; where the device is gone, so are they, or nobody can reach them."""
-        if not re.fullmatch(r"[1-9]\d*", pid):
-            return
+        if re.fullmatch(r"[1-9]\d*", pid):
+            self._said(f"kill -9 -{pid} {pid}")
+
+    def _said(self, line: str) -> str:
+        """Standard output of a short line of ours; empty where the device does not answer."""
         deadline = time.monotonic() + QUESTION_S
         with suppress(LostError, RefusedError, TimeoutError, DeviceError, OSError):
-            connection = self.server.open(self.serial, f"shell,v2,raw:kill -9 -{pid} {pid}", deadline)
+            connection = self.server.open(self.serial, f"shell,v2,raw:{line}", deadline)
             try:
-                for _ in shell_packets(connection, bytearray(shell_input(b"")), deadline):
-                    pass
+                packets = shell_packets(connection, bytearray(shell_input(b"")), deadline)
+                return b"".join(payload for kind, payload in packets if kind == STDOUT).decode(errors="replace")
             finally:
                 connection.close()
+        return ""
 
 
 def _ended(name: str, code: int, tail: str) -> MeasurementError:

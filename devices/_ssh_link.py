@@ -198,7 +198,10 @@ class _Running:
         if code is None or self._is_lost():
             raise self._link.lost()
         if code == NOT_FOUND and self.pid is None:
-            raise DeviceError(f"there is no program {self._argv[0]} on {self._link.address}")
+            raise DeviceError(
+                f"there is no program {self._argv[0]} on {self._link.address}",
+                "install it there",
+            )
         if code != 0:
             raise MeasurementError(f"{name} ended with exit code {code}", self.tail.text())
 

@@ -99,7 +99,11 @@ class SshDevice(Closing):
                 )
             for pid in started:
                 link.kill(pid)
-            return DeviceError(error.message, f"the board is up, and what ran there was stopped; {error.hint}")
+            return DeviceError(
+                error.message,
+                "the board is up, and what ran there was stopped: look at the network between, and run it again; "
+                "what was measured before is kept",
+            )
         except (DeviceError, MeasurementError):
             return error
         finally:

@@ -43,10 +43,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from edgeeff.catalog_values import problems
 from edgeeff.codec import decode
 from edgeeff.errors import UsageError, unknown_name
 from edgeeff.files import read_bytes
-from edgeeff.values import DeviceProfile
+from edgeeff.values import DeviceProfile, ThermalLimits
 
 TRANSPORTS = {"host": "host", "android": "adb", "linux": "ssh"}
 """Kind of device -> how it is reached where the file does not say."""
@@ -132,20 +133,27 @@ def _decoded(name: str, origin: str, table: Mapping[str, Any], base: DeviceProfi
     for key in table.keys() - known - {"like"}:
         raise _wrong(origin, str(unknown_name("field", key, known)))
     given = {key: value for key, value in table.items() if key != "like"}
+    limits = {field.name for field in fields(ThermalLimits)}
+    for key in set(given["thermal"]) - limits if isinstance(given.get("thermal"), dict) else ():
+        raise _wrong(origin, str(unknown_name("field of thermal", key, limits)))
     for lists in ("match", "runners"):
         if isinstance(given.get(lists), dict):
             given[lists] = {key: [v] if isinstance(v, str) else v for key, v in given[lists].items()}
     kind = given.get("kind", base.kind if base else None)
-    if kind not in TRANSPORTS:
+    if kind is None:
+        raise _wrong(origin, f"it has neither `kind` ({', '.join(TRANSPORTS)}) nor `like`")
+    if not isinstance(kind, str) or kind not in TRANSPORTS:
         raise _wrong(origin, str(unknown_name("kind", str(kind), TRANSPORTS)))
     usual = {"title": name, "transport": TRANSPORTS[kind], "kind": kind}
     try:
         profile = decode(DeviceProfile, {**usual, **given, "name": name, "origin": origin})
     except ValueError as error:
         raise _wrong(origin, str(error)) from error
-    if base is None:
-        return profile
-    return replace(base, name=name, origin=origin, **{key: getattr(profile, key) for key in given})
+    if base is not None:
+        profile = replace(base, name=name, origin=origin, **{key: getattr(profile, key) for key in given})
+    for problem in problems(profile):
+        raise _wrong(origin, problem)
+    return profile
 
 
 def _wrong(origin: str, what: str) -> UsageError:

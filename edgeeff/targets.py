@@ -45,6 +45,10 @@ def resolve(
     ready = [device for device in found if device.ready]
     if wanted is None and ready:
         found = ready  # what is not ready says too little of itself to stand in the way
+    if len(found) > 1 and not ready:
+        raise DeviceError(
+            f"none of the {len(found)} devices that may be {name!r} can be used: {_listed(found)}", found[0].cure
+        )
     if len(found) > 1 and not every:
         raise DeviceError(
             f"{len(found)} connected devices fit {name!r}: {_listed(found)}",
@@ -54,7 +58,7 @@ def resolve(
         raise DeviceError(*_absent(name, transport, wanted, seen))
     for device in found:
         if not device.ready:
-            raise DeviceError(f"{device.address} is {device.state}", device.cure)
+            raise DeviceError(f"{device.address} cannot be used: {device.state}", device.cure)
     return [_target(name, device, profile, catalog) for device in found]
 
 

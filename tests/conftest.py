@@ -1,4 +1,5 @@
-"""What several folders of tests use: small model files, a private adb server, programs that pip cannot bring."""
+"""What several folders of tests use: small model files, a private adb server, a stand-in for benchmark_model, and
+programs that pip cannot bring."""
 
 from __future__ import annotations
 
@@ -26,6 +27,9 @@ settings.load_profile("edgeeff")
 # The background jobs of a shell script ignore Ctrl-C, and so would what the tests start there and stop by it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"
 
 
 def _network(*, splits_the_delegate: bool = False) -> Graph:
@@ -147,3 +151,20 @@ def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
                 return False
             time.sleep(0.05)
     return False
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a stand-in that answers --help and prints a golden output; `before` is run first."""
+
+    def make(output: str = "v1-2025", helps: str = "v1", before: str = "", after: str = "") -> Path:
+        path = tmp_path / f"benchmark_model_{output}"
+        help_text, text = ((GOLDEN / f"{name}.txt").read_text() for name in (f"help-{helps}", output))
+        path.write_text(
+            f"#!/bin/sh\nif [ \"$1\" = --help ]; then\ncat >&2 <<'END'\n{help_text}\nEND\nexit 1\nfi\n"
+            f'for flag; do case $flag in --graph=*) [ -f "${{flag#--graph=}}" ] || exit 9;; esac; done\n'
+            f"{before}\ncat >&2 <<'END'\n{text}\nEND\n{after}\n"
+        )
+        return path
+
+    return make

@@ -105,7 +105,14 @@ def test_several_list_what_was_seen_and_all_takes_them(wires) -> None:
 def test_one_that_cannot_be_used_says_its_cure(wires) -> None:
     with pytest.raises(DeviceError) as caught:
         wires(phone("1", "", "unauthorized"))("q")
-    assert caught.value.message == "1 is unauthorized"
+    assert caught.value.message == "1 cannot be used: unauthorized"
+    assert caught.value.hint == "unlock it and allow this computer"
+
+
+def test_several_of_which_none_can_be_used(wires) -> None:
+    with pytest.raises(DeviceError) as caught:
+        wires(phone("1", "", "unauthorized"), phone("2", "", "offline"))("q")
+    assert caught.value.message == ("none of the 2 devices that may be 'q' can be used: 1 (unauthorized), 2 (offline)")
     assert caught.value.hint == "unlock it and allow this computer"
 
 

@@ -95,7 +95,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             ]
         )
         if row["cure"]:
-            notes.append(f"{row['device']} is {row['state']}: {row['cure']}")
+            notes.append(f"{row['device']} ({row['state']}): {row['cure']}")
         if known:
             notes += [f"[*] {e['runner']}: {e['missing']}" for e in row["runners"].values() if e["missing"]]
     columns = [Column("--device"), Column("state"), Column("model"), Column("catalog"), Column("would run")]

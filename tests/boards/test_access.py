@@ -155,7 +155,7 @@ def test_several_boards_are_looked_at_together(start: Callable[..., Any]) -> Non
 
 def test_a_board_that_cannot_be_used_is_an_error_with_its_cure(server: Any) -> None:
     (server.home / ".ssh" / "known_hosts").write_text("")
-    with pytest.raises(DeviceError, match="ssh://board is host key unknown") as caught:
+    with pytest.raises(DeviceError, match="ssh://board cannot be used: host key unknown") as caught:
         resolve("ssh://board")
     assert "ssh board" in caught.value.hint
 

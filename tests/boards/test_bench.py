@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,34 @@ def test_a_model_that_cannot_be_run_there_is_one_failed_case(
         arguments(board, tmp_path / "results", [broken], "--seconds", "2"), capture_output=True, text=True, timeout=120
     )
     assert run.returncode in (2, 7) and "Traceback" not in run.stderr
+
+
+def test_ops_are_profiled_on_the_board(board: Path, small_tflite: Path, small_onnx: Path, tmp_path: Path) -> None:
+    for path in (small_tflite, small_onnx):
+        argv = ["profile", str(path), "--device", str(board), "--launches", "1", "--out", str(tmp_path), "--json"]
+        run = subprocess.run([sys.executable, "-m", "edgeeff", *argv], capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0, run.stderr
+        document = json.loads(run.stdout)
+        assert document["device"]["kind"] == "linux"
+        shares = {share["name"]: share for share in document["by_kind"]}
+        assert shares["conv 3x3"]["macs"] == 16 * 16 * 8 * 27
+
+
+def test_benchmark_model_runs_on_a_board_of_its_own_processor(
+    board: Path, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    chosen = ["--runtime", "benchmark_model", "--seconds", "1", "--runner"]
+    run = subprocess.run(
+        arguments(board, out, [small_tflite], *chosen, str(runner())), capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    (measured,) = read_results(out)
+    assert (measured.runtime, measured.launches[0].delegate) == ("benchmark_model", "XNNPACK")
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(b"\x7fELF" + bytes(14) + b"\xf3\0" + b"num_threads" * 4)
+    run = subprocess.run(
+        arguments(board, out, [small_tflite], *chosen, str(foreign)), capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 5
+    assert f"{foreign} is for riscv64, and {board} is {platform.machine()}" in run.stderr

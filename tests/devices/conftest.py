@@ -147,7 +147,8 @@ def phone(
         connect_adb(serial)
         yield tree
     finally:
-        from edgeeff.devices._adb_wire import RefusedError, Server
+        from edgeeff.devices._adb_server import Server
+        from edgeeff.devices._adb_wire import RefusedError
 
         with contextlib.suppress(RefusedError):
             Server.from_environment().ask(f"host:disconnect:{serial}")

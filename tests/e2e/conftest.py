@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,8 +57,10 @@ def phone(
         return made[-1]
 
     yield make
-    from edgeeff.devices._adb_wire import Server
+    from edgeeff.devices._adb_server import Server
+    from edgeeff.devices._adb_wire import RefusedError
 
     for each in made:
         each.close()
-        Server.from_environment().ask("host:disconnect:" + each.serial)
+        with suppress(RefusedError):  # the server does not know it any more
+            Server.from_environment().ask("host:disconnect:" + each.serial)

@@ -46,7 +46,7 @@ def test_what_is_connected_in_which_state_and_what_it_would_run(phone: Make, con
     assert found["host"]["runners"]["tflite"] == {"runner": "litert", "missing": None}
     assert found[f"adb:{locked.serial}"]["state"] == "unauthorized"
     table = devices(tmp_path).stdout
-    assert f"adb:{locked.serial} is unauthorized: unlock the device" in table
+    assert f"adb:{locked.serial} (unauthorized): unlock the device" in table
     assert "Pixel 8" in table and "pixel-8" in table
 
 

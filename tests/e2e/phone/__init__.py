@@ -68,14 +68,19 @@ class Phone(Files):
         self._shell = Shell(root)
         self.running = self._shell.running
         self._links: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.boot()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.port = 0
+        self.power_on()
 
     @property
     def serial(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def power_on(self) -> None:
+        """It boots, and listens where it listened before."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        self.boot()
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def power_cut(self) -> None:
         """Everything stops at once: no packet says so, and nobody listens any more."""
@@ -96,6 +101,10 @@ class Phone(Files):
 
     def _drop(self) -> None:
         self._shell.kill()
+        self.unplug()
+
+    def unplug(self) -> None:
+        """The connections end, and what runs runs on."""
         while self._links:
             link = self._links.pop()
             with suppress(OSError):

@@ -1,0 +1,87 @@
+"""A phone that goes away while a program runs, for good or for a moment, and what is there afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edgeeff import registry
+from edgeeff.errors import DeviceError
+from edgeeff.protocols import Device
+from edgeeff.targets import resolve
+
+ADB = registry.transport("adb")
+Make = Callable[..., Any]
+
+
+def opened(phone: Any) -> Device:
+    (target,) = resolve(f"adb:{phone.serial}")
+    return ADB.open(target)
+
+
+def settles(done: Callable[[], bool]) -> bool:
+    return any(done() or time.sleep(0.05) for _ in range(600))
+
+
+def running(device: Device) -> Iterator[str]:
+    """A program that says that it is there, and would go on."""
+    lines = device.run(["sh", "-c", "echo up; sleep 61"], timeout_s=100)
+    assert next(lines) == "up"
+    return lines
+
+
+def is_back(double: Any) -> bool:
+    """The adb server connects again by itself, some time after a device went away."""
+    return any(found.ready for found in ADB.discover([]) if found.address == double.serial)
+
+
+def test_power_cut_while_a_program_runs(phone: Make) -> None:
+    double = phone()
+    double.faults.cut_after = b"halfway"
+    with opened(double) as device, pytest.raises(DeviceError) as caught:
+        list(device.run(["sh", "-c", "echo halfway; sleep 60"], timeout_s=100))
+    assert f"{double.serial} was lost while sh ran" in caught.value.message
+    assert "what was measured before is kept" in caught.value.hint
+
+
+def test_a_reboot_is_told_from_a_cable(phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        lines = running(device)
+        double.reboot()
+        assert settles(lambda: is_back(double))
+        with pytest.raises(DeviceError) as caught:
+            list(lines)
+    assert caught.value.message == f"{double.serial} was rebooted while sh ran"
+    assert "nothing of that launch counts" in caught.value.hint
+
+
+def test_what_runs_on_behind_a_cable_that_was_out_is_killed(phone: Make) -> None:
+    double = phone()
+    with opened(double) as device:
+        lines = running(device)
+        double.unplug()
+        assert settles(lambda: is_back(double)) and double.running()
+        with pytest.raises(DeviceError) as caught:
+            list(lines)
+        assert "was lost while sh ran" in caught.value.message and "it is back" in caught.value.message
+        assert settles(lambda: not double.running())
+
+
+def test_a_mode_that_a_lost_session_left_on_is_ended_by_the_next(phone: Make) -> None:
+    double = phone()
+    with pytest.raises(DeviceError) as caught, opened(double) as device, device.hold_performance():
+        double.power_cut()
+    assert "its mode of fixed performance may still be on" in caught.value.message
+    assert "the next session ends that mode" in caught.value.hint
+    switch = "power set-fixed-performance-mode-enabled"
+    log = double.root / "cmd.log"
+    assert log.read_text().splitlines() == [f"{switch} true"]
+    double.power_on()
+    for _ in range(2):
+        opened(double).close()
+        assert log.read_text().splitlines() == [f"{switch} true", f"{switch} false"]
+    assert double.files() == []
