@@ -103,32 +103,7 @@ class _Start:
 )
 @json_option
 @click.pass_context
-def scale(
-    context: click.Context,
-    variant: str,
-    phi: float | None,
-    target_macs: int | None,
-    target_memory: int | None,
-    precision: str,
-    alpha: float,
-    beta: float,
-    gamma: float,
-    step: float | None,
-    target_ms: float | None,
-    device: str,
-    serial: str | None,
-    runtime: str | None,
-    format_name: str,
-    threads: int,
-    accelerator: str,
-    seconds: float,
-    most: int,
-    out: Path,
-    predicted: bool,
-    verify: bool,
-    models: Path,
-    as_json: bool,
-) -> None:
+def scale(context: click.Context, variant: str, phi: float | None, as_json: bool, **options: Any) -> None:
     """Scale a network by one phi, or find the largest phi whose network fits the targets.
 
     Targets can be combined: the answer fits all of them. Without --phi and without a target, the published members are
@@ -137,17 +112,16 @@ def scale(
     """
     if context.invoked_subcommand is not None:
         return
-    from edgeeff.cli._scale_time import InTime
-    from edgeeff.cli._timing import TimingOptions
     from edgeeff.scaling.solve import STEP, Bases, Limits
     from edgeeff.scaling.solve_in_time import LATENCY_STEP
 
-    _require(phi, target_ms, predicted, verify)
-    start = _Start(*find_variant(variant), Bases(alpha, beta, gamma), precision)
-    limits = Limits(target_macs, target_memory, precision)
+    target_ms, step = options["target_ms"], options["step"]
+    _require(phi, target_ms, options["predicted"], options["verify"])
+    bases = Bases(options["alpha"], options["beta"], options["gamma"])
+    start = _Start(*find_variant(variant), bases, options["precision"])
+    limits = Limits(options["target_macs"], options["target_memory"], start.precision)
     if target_ms is not None:
-        timed = TimingOptions(device, serial, runtime, format_name, precision, threads, accelerator, seconds, out)
-        asked = InTime(timed, most, models if predicted else None, verify)
+        asked = _in_time(options)
         _solve_in_time(start, limits, target_ms / 1e3, asked, LATENCY_STEP if step is None else step, as_json)
     elif phi is not None:
         _show_phi(start, phi, limits, as_json)
@@ -155,6 +129,16 @@ def scale(
         _show_published(start, as_json)
     else:
         _solve(start, limits, STEP if step is None else step, as_json)
+
+
+def _in_time(options: dict[str, Any]) -> InTime:
+    """How latencies are had."""
+    from edgeeff.cli._scale_time import InTime
+    from edgeeff.cli._timing import TimingOptions
+
+    names = ("device", "serial", "runtime", "format_name", "precision", "threads", "accelerator", "seconds", "out")
+    timed = TimingOptions(*(options[name] for name in names))
+    return InTime(timed, options["most"], options["models"] if options["predicted"] else None, options["verify"])
 
 
 def _require(phi: float | None, target_ms: float | None, predicted: bool, verify: bool) -> None:
