@@ -18,7 +18,7 @@ from edgeeff.cli import cli
 from edgeeff.errors import UsageError
 from edgeeff.report.search_table import PAPER
 from edgeeff.scaling.grid_study import Proxy, Trained, proxy_of, run
-from edgeeff.scaling.law import Law, fit, grid, law_for, points, search
+from edgeeff.scaling.law import Law, fit, grid, law_for, layers, points, search
 from edgeeff.scaling.solve import Bases
 from edgeeff.training import Recipe, find
 
@@ -83,6 +83,14 @@ def test_the_published_points_lead_to_the_papers_neighbourhood() -> None:
     assert sum(best.estimate - c.estimate <= law.cv_error for c in found) > len(found) / 2
     # Its corners are not: all in one dimension is clearly worse.
     assert best.estimate - found[-1].estimate > 0.008
+
+
+@pytest.mark.parametrize("name", sorted(registry.families()))
+def test_every_family_has_layers_that_depth_multiplies(name: str) -> None:
+    family = registry.families()[name]
+    base = next(iter(family.variants.values()))
+    twice = family.scaled(base, width=base.width, depth=2 * base.depth, resolution=base.resolution)
+    assert layers(family.costs(twice)) > 1.5 * layers(family.costs(base)) > 0
 
 
 def test_the_grid_is_all_triples_of_the_cost() -> None:

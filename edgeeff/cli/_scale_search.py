@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeeff.values import Variant
 
 GROWTH = 2.0
+OF_THE_BASE = click.FloatRange(0, 100, min_open=True)
 
 
 @click.command("search", short_help="Search alpha, beta and gamma again.")
@@ -48,9 +49,19 @@ GROWTH = 2.0
 @click.option(
     "--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --train, or the runtime's."
 )
-@click.option("--proxy-width", type=float, default=0.5, show_default=True, help="For --train: of the base's channels.")
-@click.option("--proxy-depth", type=float, default=1.0, show_default=True, help="For --train: of the base's repeats.")
-@click.option("--proxy-resolution", type=int, default=64, show_default=True, help="For --train: pixels at phi = 0.")
+@click.option(
+    "--proxy-width", type=OF_THE_BASE, default=0.5, show_default=True, help="For --train: of the base's channels."
+)
+@click.option(
+    "--proxy-depth", type=OF_THE_BASE, default=1.0, show_default=True, help="For --train: of the base's repeats."
+)
+@click.option(
+    "--proxy-resolution",
+    type=click.IntRange(8, 1024),
+    default=64,
+    show_default=True,
+    help="For --train: pixels at phi = 0.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

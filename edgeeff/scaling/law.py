@@ -15,6 +15,7 @@ it is says `cv_error`: each point was predicted by the law that was fitted to th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -139,10 +140,13 @@ def points() -> tuple[Point, ...]:
     return tuple(found)
 
 
+_PLACE = re.compile(r"[a-z]+\.?\d+\.\d+\.")
+"""Stage and place in it, as the names of ops begin: "blocks.3.1.", SqueezeNet's "fires2.0."."""
+
+
 def layers(costs: Costs) -> int:
     """How many blocks a network has in all its stages: what its depth scales."""
-    places = (op.name.split(".")[:3] for op in costs.ops)
-    return len({(place[1], place[2]) for place in places if len(place) == 3 and place[0] == "blocks"})
+    return len({place[0] for op in costs.ops if (place := _PLACE.match(op.name))})
 
 
 def deepening(family: ModelFamily, base: Variant, made: Variant) -> float:
