@@ -32,7 +32,7 @@ import click
 from edgeeff.report._table import Column, Table, text
 
 SAMPLERS = ("tpe", "random")
-SPACE = ("--blocks", "4", "--depth", "0.5", "--width", "0.5", "--resolution", "16")
+SPACE = ("--blocks", "4", "--depth", "0.5", "--width", "0.5", "--resolution", "16", "--no-mirror")
 RECIPE = ("--epochs", "5", "--batch", "32", "--learning-rate", "0.2")
 
 LAST = 20
@@ -64,28 +64,14 @@ def main(
     if not digits.is_dir():
         _write_digits(digits)
     out.mkdir(parents=True, exist_ok=True)
-    shared = [
-        "--train",
-        str(digits),
-        "--target-ms",
-        str(target_ms),
-        "--w",
-        w,
-        "--out",
-        str(out),
-        "--no-mirror",
-        *SPACE,
-        *RECIPE,
-    ]
+    shared = ["--train", str(digits), "--target-ms", str(target_ms), "--w", w, "--out", str(out), *SPACE, *RECIPE]
     runs = [(sampler, seed) for seed in dict.fromkeys(seeds) for sampler in SAMPLERS]
     first, seed = runs[0]
     _search(first, seed, 1, shared, out)  # fits the latency model that all share
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(lambda run: _search(run[0], run[1], trials, shared, out), runs))
     by_sampler = {name: [found[i] for i, run in enumerate(runs) if run[0] == name] for name in SAMPLERS}
-    fair = {
-        name: [_retrained(one, digits, target_ms, w, retrain, trials) for one in by_sampler[name]] for name in SAMPLERS
-    }
+    fair = {name: [_retrained(one, digits, target_ms, w, retrain) for one in by_sampler[name]] for name in SAMPLERS}
     if as_json:
         click.echo(json.dumps({"searches": by_sampler, "retrained": fair}))
         return
@@ -94,7 +80,7 @@ def main(
     }
     click.echo(text(Table(_columns(), list(_rows(rewards, trials)))))
     for name in SAMPLERS:
-        trained = [[reward for reward in one[:trials][-LAST:] if reward] for one in rewards[name]]
+        trained = [[reward for reward in one[-LAST:] if reward] for one in rewards[name]]
         slow, last = [LAST - len(one) for one in trained], [statistics.mean(one or [0.0]) for one in trained]
         click.echo(
             f"the last {LAST} trials of {name}: {statistics.mean(slow):.1f} too slow to win and not trained, mean "
@@ -129,10 +115,12 @@ def _search(sampler: str, seed: int, trials: int, shared: Sequence[str], out: Pa
     if done.returncode:
         raise click.ClickException(f"{name} failed with {done.returncode}: see {log.name}")
     document: dict[str, Any] = json.loads(done.stdout)
-    return document
+    # A study may have more than were asked for, from an earlier run; a network that came again cost nothing.
+    fresh = [trial for trial in document["trials"] if not trial["repeated"]]
+    return {**document, "trials": fresh[:trials]}
 
 
-def _retrained(found: dict[str, Any], digits: Path, target_ms: float, w: str, times: int, trials: int) -> float:
+def _retrained(found: dict[str, Any], digits: Path, target_ms: float, w: str, times: int) -> float:
     """Mean reward of a winner over trainings with seeds that the search did not use."""
     from edgeeff.codec import decode
     from edgeeff.objective import objective, parse_exponents
@@ -141,7 +129,7 @@ def _retrained(found: dict[str, Any], digits: Path, target_ms: float, w: str, ti
 
     if not times:
         return float("nan")
-    best = max(found["trials"][:trials], key=lambda trial: (trial["reward"] or 0.0, -trial["latency_s"]))
+    best = max(found["trials"], key=lambda trial: (trial["reward"] or 0.0, -trial["latency_s"]))
     network = decode(Description, {**found["winner"], "blocks": best["blocks"]})
     variant, family = family_of(network)
     options = dict(zip(RECIPE[::2], RECIPE[1::2], strict=True))
