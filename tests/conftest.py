@@ -4,6 +4,7 @@ programs that pip cannot bring."""
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -168,3 +169,32 @@ def runner(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres(program: Callable[[str, str], str]) -> Iterator[str]:
+    """A PostgreSQL server of our own on a socket in a temporary folder."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    server = str(places[-1] / "postgres") if places else program("postgres", "apt-get install postgresql")
+    folder = Path(server).parent
+    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    data = Path("/tmp") / f"edgeeff-postgres-{os.getpid()}"  # its own user must reach it
+    data.mkdir(mode=0o700)
+    shutil.chown(data, user)
+    as_user = {"user": user, "cwd": "/", "check": True, "stdout": subprocess.DEVNULL}
+    try:
+        subprocess.run(
+            [folder / "initdb", "-D", data / "db", "-U", "edgeeff", "--auth=trust", "--no-sync"],
+            **as_user,  # type: ignore[call-overload]
+        )
+        options = f"-c listen_addresses='' -c unix_socket_directories={data} -c fsync=off"
+        subprocess.run(
+            [folder / "pg_ctl", "-D", data / "db", "-l", data / "log", "-w", "-o", options, "start"],
+            **as_user,  # type: ignore[call-overload]
+        )
+        try:
+            yield f"postgresql+psycopg://edgeeff@/postgres?host={data}"
+        finally:
+            subprocess.run([folder / "pg_ctl", "-D", data / "db", "-m", "immediate", "stop"], **as_user)  # type: ignore[call-overload]
+    finally:
+        shutil.rmtree(data, ignore_errors=True)

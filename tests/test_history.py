@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import pwd
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -349,35 +345,6 @@ def test_missing_history_is_one_sentence(results: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no history of b9") as error:
         CliRunner().invoke(history, [str(results), "--model", "b9"], catch_exceptions=False)
     assert "models that have one: b0" in error.value.hint
-
-
-@pytest.fixture(scope="module")
-def postgres(program: Callable[[str, str], str]) -> Iterator[str]:
-    """A PostgreSQL server of our own on a socket in a temporary folder."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    server = str(places[-1] / "postgres") if places else program("postgres", "apt-get install postgresql")
-    folder = Path(server).parent
-    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    data = Path("/tmp") / f"edgeeff-postgres-{os.getpid()}"  # its own user must reach it
-    data.mkdir(mode=0o700)
-    shutil.chown(data, user)
-    as_user = {"user": user, "cwd": "/", "check": True, "stdout": subprocess.DEVNULL}
-    try:
-        subprocess.run(
-            [folder / "initdb", "-D", data / "db", "-U", "edgeeff", "--auth=trust", "--no-sync"],
-            **as_user,  # type: ignore[call-overload]
-        )
-        options = f"-c listen_addresses='' -c unix_socket_directories={data} -c fsync=off"
-        subprocess.run(
-            [folder / "pg_ctl", "-D", data / "db", "-l", data / "log", "-w", "-o", options, "start"],
-            **as_user,  # type: ignore[call-overload]
-        )
-        try:
-            yield f"postgresql+psycopg://edgeeff@/postgres?host={data}"
-        finally:
-            subprocess.run([folder / "pg_ctl", "-D", data / "db", "-m", "immediate", "stop"], **as_user)  # type: ignore[call-overload]
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
 
 
 def test_several_machines_share_an_index_in_postgresql(postgres: str, results: Path, tmp_path: Path) -> None:

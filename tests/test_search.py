@@ -210,6 +210,30 @@ def test_a_killed_trial_is_tried_again(tmp_path: Path) -> None:
     assert made.get_trials(deepcopy=False)[3].params == lost.params
 
 
+SHARED = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_search import TERMS, surrogate
+from edgeeff.search import loop, study
+for outcome in loop.run(study.open_study("s", {url!r}, TERMS, sampler="tpe", seed=0), surrogate(), 10):
+    pass
+"""
+
+
+def test_several_machines_share_a_study_in_postgresql(postgres: str) -> None:
+    code = SHARED.format(tests=str(Path(__file__).parent), url=postgres)
+    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        error = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, error.decode()
+    found = study.open_study("s", postgres, TERMS, sampler="tpe", seed=0).get_trials(deepcopy=False)
+    assert [trial.number for trial in found] == list(range(len(found)))
+    assert len(found) in (10, 11)  # each may begin the last one
+    assert {trial.state.name for trial in found} == {"COMPLETE"}
+    with pytest.raises(UsageError, match="epochs 1, now 2"):
+        study.open_study("s", postgres, TERMS | {"epochs": 2}, sampler="tpe", seed=0)
+
+
 def test_a_lost_device_ends_the_search_and_its_network_comes_again(tmp_path: Path) -> None:
     def lost(network: Description) -> Cost:
         raise DeviceError("the phone is gone")
