@@ -230,6 +230,7 @@ def test_several_machines_share_a_study_in_postgresql(postgres: str) -> None:
     assert [trial.number for trial in found] == list(range(len(found)))
     assert len(found) in (10, 11)  # each may begin the last one
     assert {trial.state.name for trial in found} == {"COMPLETE"}
+    assert len({json.dumps(trial.params) for trial in found}) == len(found)
     with pytest.raises(UsageError, match="epochs 1, now 2"):
         study.open_study("s", postgres, TERMS | {"epochs": 2}, sampler="tpe", seed=0)
 

@@ -59,7 +59,7 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
         raise UsageError(f"the study's storage cannot be used: {reason}", "check --storage") from error
     _agree(study, terms)
     _fail_orphans(study)
-    study.sampler = controller(sampler, seed + len(study.get_trials(deepcopy=False)))
+    study.sampler = controller(sampler, seed)
     return study
 
 
@@ -79,13 +79,34 @@ def _storage(url: str, engine: Mapping[str, Any]) -> optuna.storages.RDBStorage:
 
 
 def controller(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """The controller. Its seed moves on with the trials, or a study that goes on would repeat itself."""
+    """The controller, whose chance in each trial is of the seed and the trial's number.
+
+    So machines that start at once do not propose the same networks, and a study that goes on does not repeat itself.
+    """
+    import numpy as np
     import optuna
 
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    # The networks of several machines that run at once are kept apart by assuming the worst of those unfinished.
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=10, constant_liar=True)
+    def of(number: int) -> optuna.samplers.BaseSampler:
+        mixed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])  # a sum would meet another seed's
+        if name == "random":
+            return optuna.samplers.RandomSampler(seed=mixed)
+        # Networks of several machines that run at once are kept apart by assuming the worst of those unfinished.
+        return optuna.samplers.TPESampler(seed=mixed, n_startup_trials=10, multivariate=True, constant_liar=True)
+
+    class Controller(optuna.samplers.BaseSampler):
+        def before_trial(self, study: Any, trial: Any) -> None:
+            self._sampler = of(trial.number)
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return self._sampler.infer_relative_search_space(study, trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+            return self._sampler.sample_relative(study, trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    return Controller()
 
 
 def _make_folder(storage: str) -> None:
