@@ -103,7 +103,7 @@ class _Start:
 )
 @json_option
 @click.pass_context
-def scale(context: click.Context, variant: str, phi: float | None, as_json: bool, **options: Any) -> None:
+def scale(context: click.Context, /, variant: str, phi: float | None, as_json: bool, **options: Any) -> None:
     """Scale a network by one phi, or find the largest phi whose network fits the targets.
 
     Targets can be combined: the answer fits all of them. Without --phi and without a target, the published members are
