@@ -29,7 +29,11 @@ def python_runner(name: str, device: Device, file: Path | None) -> PairRecordRun
         DeviceError: the device has no Python, its Python lacks the runtime, or it cannot take the file.
     """
     if file is not None:
-        raise UsageError(f"{name} has a runner of its own and takes no --runner {file}", "leave --runner out")
+        program = {"litert": "benchmark_model", "onnxruntime": "onnxruntime_perf_test"}.get(name, "NAME")
+        raise UsageError(
+            f"{name} has a runner of its own and takes no --runner {file}",
+            f"leave --runner out, or say what the file is: --runtime {program}",
+        )
     python = device.python()
     if device.info().kind != "host":
         require_runtime(device, python, name)

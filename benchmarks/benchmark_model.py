@@ -142,7 +142,7 @@ class BenchmarkModel:
         if FLAG not in installed.flags.offered:
             raise UsageError(
                 f"this {NAME} cannot profile ops: it does not offer --{FLAG}",
-                "take TFLite's (v1) with --runner FILE",
+                "take TFLite's (v1) with --runner FILE: devices/README.md says where it is",
             )
         return BenchmarkProfiler(installed, f"{NAME} v{installed.flags.version} {installed.digest[:12]}")
 

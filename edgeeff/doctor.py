@@ -161,18 +161,24 @@ def _stopping(device: Device) -> Finding:
     except MeasurementError:
         pass
     for _ in range(20):
-        if not _is_running(device, seconds):
+        running = _is_running(device, seconds)
+        if running is None:
+            return Finding("stopping", None, "whether a program that was to be killed still runs cannot be told there")
+        if not running:
             return Finding("stopping", True, "a program that does not end is killed and leaves nothing running")
         time.sleep(0.1)
     return Finding("stopping", False, "a program that was to be killed still runs", f"kill `sleep {seconds}` there")
 
 
-def _is_running(device: Device, seconds: int) -> bool:
+def _is_running(device: Device, seconds: int) -> bool | None:
+    """By the list of processes; None where that cannot be read."""
     script = 'for f in /proc/[0-9]*/cmdline; do tr "\\000" " " < $f; echo; done 2>/dev/null'
     try:
         lines = list(device.run(["sh", "-c", script], timeout_s=KILLED_WITHIN_S))
     except MeasurementError:
-        return False
+        return None
+    if not any(line.strip() for line in lines):
+        return None
     return any(line.strip().startswith(f"sleep {seconds}") for line in lines)
 
 

@@ -70,8 +70,9 @@ def test_the_doctor_examines_a_phone(phone: Make, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     found = {f["name"]: f for f in json.loads(done.stdout)["findings"]}
     assert "Google Pixel 8, Android 15" in found["identity"]["detail"]
-    for name in ("identity", "readings", "condition", "programs", "stopping", "files", "tflite on cpu"):
+    for name in ("identity", "readings", "condition", "programs", "files", "tflite on cpu"):
         assert found[name]["works"] is True, found[name]
+    assert found["stopping"]["works"] is None  # /proc is plain files there: only the double itself can tell, below
     assert "33.1 ms" in found["tflite on cpu"]["detail"] or "33 ms" in found["tflite on cpu"]["detail"]
     assert found["tflite on gpu"]["works"] is None
     assert "GPU delegate cannot be applied" in found["tflite on gpu"]["detail"]
