@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeeff.costs import Costs
+from edgeeff.report._numbers import with_interval
 from edgeeff.report._table import Column, Table, text
 from edgeeff.scaling.solve import Bases, Scaled
 from edgeeff.scaling.solve_in_time import Timed
@@ -172,12 +173,11 @@ def timed_text(timed: Sequence[Timed], target_s: float) -> str:
     ]
     rows = []
     for one in sorted(timed, key=lambda t: t.scaled.phi):
-        bounds = " (estimate)" if one.is_estimate else ""
+        low, high = (end if end is None else end * 1e3 for end in (one.low_s, one.high_s))
         meets = "yes" if one.latency_s <= target_s else "no"
         if one.low_s is not None and one.high_s is not None:
-            bounds = f" [{one.low_s * 1e3:.2f}, {one.high_s * 1e3:.2f}]"
             meets += ", by the median only" if one.low_s <= target_s <= one.high_s else ""
-        latency = f"{one.latency_s * 1e3:.2f}{bounds}"
+        latency = with_interval(one.latency_s * 1e3, low, high) + (" (estimate)" if one.is_estimate else "")
         rows.append([one.scaled.variant.name, f"{one.scaled.phi:g}", f"{one.scaled.macs / 1e6:,.1f}", latency, meets])
     return text(Table(columns, rows))
 

@@ -32,7 +32,7 @@ def estimates_text(base: Variant, family: ModelFamily, law: Law, found: Sequence
         Column("layers at phi 1", "decimal"),
         Column(f"multiply-adds of {base.name} at phi 1, M", "decimal"),
         Column("top-1 estimate, %", "decimal"),
-        Column("below the best", "decimal"),
+        Column("below the best, points", "decimal"),
         Column(""),
     ]
     ranked = [(rank, c) for rank, c in enumerate(found, 1) if rank <= top or c.bases == PAPER]
@@ -45,7 +45,7 @@ def estimates_text(base: Variant, family: ModelFamily, law: Law, found: Sequence
             f"{c.bases.growth:.3f}",
             str(c.layers),
             f"{c.scaled.macs / 1e6:,.1f}",
-            f"{c.estimate * 100:.2f}",
+            f"{c.estimate * 100:.1f}",  # what the law's own error leaves; differences between triples are surer
             f"{(found[0].estimate - c.estimate) * 100:.2f}",
             "the paper's" if c.bases == PAPER else "",
         ]
