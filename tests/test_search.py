@@ -7,30 +7,20 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 
-from edgeeff import registry
-from edgeeff.cli import cli
 from edgeeff.cli.convert import find_variant
-from edgeeff.cli.search import search
 from edgeeff.errors import DeviceError, MeasurementError, UsageError
-from edgeeff.measuring.cases import usual_runner
 from edgeeff.objective import HARD, SOFT
-from edgeeff.prediction.latency_model import Sample, Setting, Stored, costs_without_graph, fit, save
 from edgeeff.search import loop, study
 from edgeeff.search.loop import Cost, Outcome, Work
 from edgeeff.search.networks import Description, family_of, read, short, write
 from edgeeff.search.space import CORNERS, Chooser, Skeleton, propose, size
-from edgeeff.targets import resolve
 
 TERMS: dict[str, Any] = {"target_ms": 1.0, "epochs": 1}
 
@@ -105,6 +95,10 @@ def opened(folder: Path, name: str = "s", sampler: str = "tpe", seed: int = 0, *
     return study.open_study(name, f"sqlite:///{folder / 's.sqlite'}", TERMS | terms, sampler=sampler, seed=seed)
 
 
+def in_memory() -> Any:
+    return optuna.create_study(sampler=study.controller("tpe", 0), study_name="s", direction="maximize")
+
+
 def test_a_part_of_the_space_is_for_small_images() -> None:
     part = Skeleton().part(4, 0.5)
     assert part.blocks == ((1, 16, 1), (2, 24, 1), (2, 32, 2), (2, 64, 2))
@@ -130,13 +124,13 @@ def test_no_network_of_the_space_lies_outside_of_its_corners() -> None:
     assert all(min(ends) <= macs(Dice(seed)) <= max(ends) for seed in range(40))
 
 
-def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
+def test_a_search_in_which_nothing_works_ends() -> None:
     def never(network: Description) -> Cost:
         raise UsageError("the latency model has seen no sigmoid")
 
     seen = []
     with pytest.raises(MeasurementError, match="10 networks in a row failed, the last one for: the latency model has"):
-        for outcome in loop.run(opened(tmp_path), replace(surrogate(), latency=never), 2):
+        for outcome in loop.run(in_memory(), replace(surrogate(), latency=never), 2):
             seen.append(outcome)
     assert [outcome.error for outcome in seen] == ["the latency model has seen no sigmoid"] * 10
 
@@ -277,8 +271,7 @@ def test_a_network_that_was_tried_is_not_trained_again_and_not_counted(tmp_path:
 
 def test_a_space_with_nothing_new_ends_the_search() -> None:
     work = replace(surrogate(), propose=lambda chooser, name: _asked(chooser, proposed(Dice(3)), name))
-    made = optuna.create_study(sampler=study.controller("random", 0), direction="maximize")
-    assert loop.fresh(loop.run(made, work, 2)) == 1
+    assert loop.fresh(loop.run(in_memory(), work, 2)) == 1
 
 
 def test_a_network_too_slow_to_win_is_not_trained() -> None:
@@ -292,7 +285,7 @@ def test_a_network_too_slow_to_win_is_not_trained() -> None:
         1.0,
         HARD,
     )
-    made = optuna.create_study(sampler=study.controller("tpe", 0), study_name="s", direction="maximize")
+    made = in_memory()
     outcomes = list(loop.run(made, work, 3))
     # With 0.5 within T, one that takes 2.5 T could reach 1 / 2.5 at the most, and one of 1.9 T still 1 / 1.9.
     assert [outcome.pruned for outcome in outcomes] == [False, True, False]
@@ -314,93 +307,3 @@ def test_the_best_is_the_highest_reward_and_the_faster_of_equals() -> None:
     assert loop.best([slow, fast, replace(slow, reward=0.3)]) is fast
     with pytest.raises(MeasurementError, match="no network could be timed"):
         loop.best([])
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Handwritten digits from scikit-learn, which ships them: 20 images of each of three classes."""
-    from sklearn.datasets import load_digits
-
-    data, root = load_digits(n_class=3), tmp_path_factory.mktemp("digits")
-    for number, (image, label) in enumerate(_some(data.images, data.target)):
-        folder = root / str(label)
-        folder.mkdir(exist_ok=True)
-        Image.fromarray((image * 15.9).astype(np.uint8)).convert("RGB").save(folder / f"{number:03}.png")
-    return root
-
-
-def _some(images: Any, labels: Any) -> Iterator[tuple[Any, int]]:
-    for label in range(3):
-        yield from ((image, label) for image in images[labels == label][:20])
-
-
-def command(*arguments: object) -> dict[str, Any]:
-    """What an edgeeff command says with --json."""
-    found = CliRunner().invoke(cli, [*map(str, arguments), "--json"], catch_exceptions=False)
-    return json.loads(found.stdout)  # type: ignore[no-any-return]
-
-
-def test_a_search_from_images_to_a_winner_that_is_converted_timed_and_reported(digits: Path, tmp_path: Path) -> None:
-    out = tmp_path / "search"
-    small = ("--resolution", 16, "--width", 0.25, "--blocks", 4, "--depth", 0.5, "--epochs", 1, "--no-mirror")
-    asked = ("search", "--train", digits, "--target-ms", 1, *small, "--seconds", 1, "--out", out)
-    assert len(command(*asked, "--trials", 1)["trials"]) == 1
-    found = command(*asked, "--trials", 2)
-    assert [trial["latency_provenance"] for trial in found["trials"]] == ["measured", "measured"]
-    top1 = found["winner"]["top1"]
-    assert top1 == max(found["trials"], key=lambda trial: trial["reward"])["top1"]
-
-    weights, artifacts, results = out / "search.safetensors", tmp_path / "artifacts", tmp_path / "results"
-    (artifact,) = command(
-        "convert", "--variant", out / "search.json", "--weights", weights, "--out", artifacts
-    )["artifacts"]  # fmt: skip
-    assert artifact["variant"] == "search"
-    assert artifact["outputs"][0]["shape"] == [1, 3]
-    assert artifact["parity"]["sqnr_db"] > 100
-    command("bench", artifact["path"], "--seconds", 1, "--out", results)
-    (row,) = command(
-        "report", results, "--accuracy", out / "search.accuracy.csv", "--target-ms", 1000
-    )["rows"]  # fmt: skip
-    assert (row["variant"], row["precision"], row["sha256"]) == ("search", "fp32", artifact["sha256"])
-    assert (row["accuracy"]["top1"], row["accuracy"]["provenance"]) == (pytest.approx(top1), "measured")
-    latency_s = row["latency_s"]["median"]
-    assert row["objective"]["soft"]["value"] == pytest.approx(top1 * latency_s**-0.07)
-
-
-def test_latencies_are_estimated_by_a_model_of_the_same_space(digits: Path, tmp_path: Path) -> None:
-    part = Skeleton().part(4, 0.5)
-    choosers: list[Chooser] = [*CORNERS, *map(Dice, range(8))]
-    samples = []
-    for chooser in choosers:
-        variant, family = family_of(propose(chooser, part, name="p", resolution=16, width=0.25, classes=3))
-        costs = family.costs(variant, classes=3)
-        samples.append(Sample("p", costs_without_graph(costs), costs.macs / 1e9))
-    (target,) = resolve("host", serial=None)
-    with registry.transport(target.connected.transport).open(target) as host:
-        setting = Setting("tflite", "fp32", usual_runner("tflite", host.profile).name, 1)
-        save(Stored(host.info(), setting, None, fit(samples), 0.0), tmp_path / "models")
-
-    small = ("--resolution", 16, "--blocks", 4, "--depth", 0.5, "--epochs", 1, "--trials", 2)
-    asked = ("search", "--train", digits, "--target-ms", 1, *small, "--predict", tmp_path / "models", "--out", tmp_path)
-    found = command(*asked, "--width", 0.25)
-    assert [trial["latency_provenance"] for trial in found["trials"]] == ["estimate", "estimate"]
-    with pytest.raises(UsageError, match=r"is of other networks than this search's: .* lie outside"):
-        command(*asked, "--width", 1, "--study", "wider")
-
-
-def test_impossible_options_are_one_sentence(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--target-ms must be finite"):
-        CliRunner().invoke(search, ["--train", str(digits), "--target-ms", "0"], catch_exceptions=False)
-    (tmp_path / "one").mkdir()
-    with pytest.raises(UsageError, match="holds no images"):
-        CliRunner().invoke(search, ["--train", str(tmp_path), "--target-ms", "1"], catch_exceptions=False)
-    with pytest.raises(UsageError, match="which takes 32 px"):
-        arguments = ["--train", str(digits), "--target-ms", "1", "--resolution", "16"]
-        CliRunner().invoke(search, arguments, catch_exceptions=False)
-    with pytest.raises(UsageError, match="has one class only"):
-        (tmp_path / "one" / "cat").mkdir()
-        Image.new("RGB", (8, 8)).save(tmp_path / "one" / "cat" / "0.png")
-        CliRunner().invoke(search, ["--train", str(tmp_path / "one"), "--target-ms", "1"], catch_exceptions=False)
-    with pytest.raises(UsageError, match="no name for a file"):
-        arguments = ["--train", str(digits), "--target-ms", "1", "--study", "../x"]
-        CliRunner().invoke(search, arguments, catch_exceptions=False)
