@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +89,20 @@ def test_a_mode_that_a_lost_session_left_on_is_ended_by_the_next(phone: Make) ->
         opened(double).close()
         assert log.read_text().splitlines() == [f"{switch} true", f"{switch} false"]
     assert double.files() == []
+
+
+def test_a_check_on_a_lost_phone_is_no_pass(
+    phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
+) -> None:
+    """What was measured before is kept, and never compared."""
+    double = phone()
+    double.faults.cut_after = b"POWER-CUT"
+    sixth = f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -lt 6 ] || echo POWER-CUT"
+    argv = [sys.executable, "-m", "edgeeff", "check", str(small_tflite), "--against", str(small_tflite), "--json"]
+    argv += ["--device", f"adb:{double.serial}", "--runner", str(runner(after=sixth)), "--out", str(tmp_path / "out")]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 5, done.stderr
+    assert f"{double.serial} was lost while" in done.stderr
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "inconclusive", document
+    assert list((tmp_path / "out").glob("*.jsonl"))
