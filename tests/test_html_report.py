@@ -350,3 +350,16 @@ def test_figures_are_written_and_reproducible(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     svg = (tmp_path / "a" / "host-1-thread-accuracy.svg").read_text()
     assert not re.search(r"<dc:date>", svg)
+
+
+def test_one_device_before_and_after_a_new_kernel_is_two_by_name(tmp_path: Path) -> None:
+    both = [measured("b0", 30.0, "fp32", 386, device) for device in (HOST, replace(HOST, kernel="6.2"))]
+    twice = [*both, measured("b0", 30.0, "fp32", 386, replace(HOST, memory_bytes=2**33))]
+    told = build(twice, Inputs(VARIANTS), report().settings)
+    assert sorted(told.group_names) == [
+        "host: Some CPU, Debian 12, kernel 6.1, 1 thread",
+        "host: Some CPU, Debian 12, kernel 6.1, 1 thread (2)",
+        "host: Some CPU, Debian 12, kernel 6.2, 1 thread",
+    ]
+    written = write_figures(told, tmp_path)
+    assert len(set(written)) == len(written)
