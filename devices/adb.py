@@ -92,11 +92,12 @@ def _reconnected(server: Server, address: str) -> str:
 def _wait_until_settled(server: Server, addresses: Sequence[str]) -> None:
     """A device that has just been connected counts as unauthorized until it has taken our key."""
     deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline:
-        states = server.states()
-        if not any(states.get(address) in SETTLING for address in addresses):
-            return
-        time.sleep(0.1)
+    with suppress(RefusedError):
+        while time.monotonic() < deadline:
+            states = server.states()
+            if not any(states.get(address) in SETTLING for address in addresses):
+                return
+            time.sleep(0.1)
 
 
 class AdbDevice(Closing):
@@ -110,8 +111,9 @@ class AdbDevice(Closing):
         try:
             self._require_shell_v2(server)
             self._shell.remember_boot()
-            self._files = Files(self._shell, target.profile.folder or FOLDER)
-            self._performance = FixedPerformance(self._shell, self._files.folder)
+            folder = target.profile.folder or FOLDER
+            self._performance = FixedPerformance(self._shell, folder)  # before old files are swept out
+            self._files = Files(self._shell, folder)
         except BaseException:
             self._lock.close()
             raise
