@@ -147,7 +147,9 @@ def _look(text: str) -> Connected:
         link = Link(parse_address(text))
     except DeviceError as error:
         state = error.state if isinstance(error, UnreachableError) else "unreachable"
-        return Connected(SshTransport.name, text, state, cure=f"{error.message}: {error.hint}")
+        # Who shows it names the board already.
+        cure = f"{error.message}: {error.hint}".replace(f"{text} ", "it ", 1)
+        return Connected(SshTransport.name, text, state, cure=cure)
     try:
         return Connected(SshTransport.name, text, "ready", _properties(_facts(link)))
     except DeviceError as error:
