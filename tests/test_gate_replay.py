@@ -71,10 +71,13 @@ def test_the_interval_of_the_fewest_launches_covers_as_it_says(
 
 @pytest.mark.parametrize("other", ["r1", "r3"])
 def test_the_interval_covers_where_looking_again_selects(other: str) -> None:
-    """Really slower, loaded: of 10,000 r3's it covers 98.3 % with equal ends, and 98.6 % as it is shown."""
+    """Really slower, loaded: of 10,000 r3's it covers 98.3 % with equal ends, and 98.8 % as it is shown.
+
+    Of 1,500 that is known to 0.2 %.
+    """
     recording = _gate_data.paired("loaded", other)
     found = [check(recording, Setting("loaded", other, 0.0), seed) for seed in range(1500)]
-    assert 0.985 <= sum(outcome.covered for outcome in found) / len(found) <= 0.995
+    assert 0.985 <= sum(outcome.covered for outcome in found) / len(found) <= 0.997
 
 
 def test_an_earlier_run_against_the_reference_model_raises_no_alarm_and_finds_slowdowns(

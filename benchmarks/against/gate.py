@@ -137,6 +137,8 @@ def settings() -> Iterator[Setting]:
         for slowdown in (0.0, 0.03, 0.05):
             yield Setting(kind, "a", slowdown, clock="wall")
         yield Setting(kind, "a", 0.02, 0.02, clock="wall")
+        for other in WORK:
+            yield Setting(kind, other, 0.0, clock="wall")
         for slowdown in (0.0, 0.03, 0.05):
             yield Setting(kind, "a", slowdown, past=True)
 

@@ -14,10 +14,10 @@ equal files the margin keeps false alarms away as long as launches differ little
 nothing beside it, the second condition does: in any noise, all looks together give fewer than 0.4 %. It cannot be met
 before the twelfth launch: of eleven, chance alone puts all on one side more often.
 
-What is shown is a 99 % interval of the same launches, whose end is the one that decided on a regression. Launches that
-happen to lie far out end the check, so the truth is beyond the end that decided more often than beyond the other. Of
-the 1 % that a shown interval leaves out, 0.4 % are therefore beyond that end and 0.6 % beyond the other. How often it
-covers the truth on the recorded launches is in benchmarks/against/README.md.
+What is shown is a 99 % interval of the same launches. Launches that happen to lie far out end the check, so the truth
+is beyond the end that decided more often than beyond the other. Of the 1 % that a shown interval leaves out, 0.3 % are
+therefore beyond that end and 0.7 % beyond the other. How often it covers the truth on the recorded launches is in
+benchmarks/against/README.md.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ from edgeeff.gate.signed_rank import Estimate, estimate
 PASSING_TAIL = 0.001
 """Probability that the truth is beyond the high end that lets a candidate pass, at each look."""
 
+BLAMING_TAIL = 0.004
+"""Probability that the truth is below the low end that blames a candidate, at each look."""
+
 EQUAL_TAIL = 0.00025
 """Probability that two equal files give a low end above 0, at each look."""
 
 SHOWN_TAIL = (1 - LEVEL) / 2
 """Probability beyond each end of the interval that is shown where nothing is decided."""
 
-DECIDING_TAIL = 0.4 * (1 - LEVEL)
+DECIDING_TAIL = 0.3 * (1 - LEVEL)
 """The same beyond the end that decided; what remains of 1 - LEVEL is beyond the other end."""
 
 BLAMELESS = 1 / 3
@@ -53,13 +56,13 @@ class Plan:
 
     Args:
         max_slowdown: 0.03 is 3 %.
-        blaming_tail: beyond the low end that blames; smaller where several models are judged at once.
+        blaming_tail: see BLAMING_TAIL; smaller where several models are judged at once.
     """
 
     max_slowdown: float = 0.03
     first: int = 10
     most: int = 128
-    blaming_tail: float = DECIDING_TAIL
+    blaming_tail: float = BLAMING_TAIL
 
     @property
     def regression(self) -> float:
