@@ -43,7 +43,7 @@ ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
     type=Share(),
     default="3%",
     show_default=True,
-    help="The slowdown to find. A third of it is never blamed; between the two either may be said.",
+    help="The slowdown to find. A third of it is seldom blamed; between the two either may be said.",
 )
 @click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
 @click.option("--serial", help="The address of the device, where several fit.")

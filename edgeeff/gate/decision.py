@@ -7,7 +7,8 @@
     else                                                go on; inconclusive when the budget is spent
 
 In brackets is what lies beyond that end by chance, at each look. `--max-slowdown 3%` is the slowdown that must be
-found; a third of it (1 %) is a margin that nobody is blamed for. A slowdown between the two may get either verdict.
+found; a third of it (1 %) is a margin that few are blamed for: of candidates that are slower by just so much, 0.7 to
+1.8 % on the recorded launches. A slowdown between the two may get either verdict.
 
 To look again and again is to be misled more often than a single look is (Armitage, McPherson & Rowe 1969). Of two
 equal files the margin keeps false alarms away as long as launches differ little. Where they differ so much that 1 % is
