@@ -109,7 +109,7 @@ def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], li
         images, small = list(inputs), outputs
     limit_db = _AGREEMENT_DB
     if _computes_in_integers(interpreter):
-        limit_db = min(_INTEGER_AGREEMENT_DB, _step_db(fast, images, small) - _GROWTH_DB)
+        limit_db = min(_INTEGER_AGREEMENT_DB, step_db(fast, images, small) - _GROWTH_DB)
     # Each interpreter maps the file anew: with both alive, B7's weights would be in memory three times.
     del fast, interpreter
     reference = LitertSession(path, _interpreter(path, "BUILTIN_REF")).run(images)
@@ -117,7 +117,7 @@ def _run_and_check(path: Path, inputs: Sequence[Array]) -> tuple[list[Array], li
     return outputs, defects
 
 
-def _step_db(session: LitertSession, images: Sequence[Array], outputs: Sequence[Array]) -> float:
+def step_db(session: LitertSession, images: Sequence[Array], outputs: Sequence[Array]) -> float:
     """How far the outputs move when every number of the images moves by a step of int8, up or down.
 
     In a deep network with random weights that is as far as any two outputs are apart (B7): roundings that kernels are
@@ -128,15 +128,16 @@ def _step_db(session: LitertSession, images: Sequence[Array], outputs: Sequence[
     from edgeeff.parity import sqnr_db
 
     signs = np.random.default_rng(0)
-    moved = []
+    moved: list[Any] = []
     for image in images:
-        if image.dtype.kind == "f":
-            step = np.ptp(image) / 255 * signs.choice((-1.0, 1.0), image.shape)
-            moved.append((image + step).astype(image.dtype))
-        else:
-            limits = np.iinfo(image.dtype)
-            step = signs.choice((-1, 1), image.shape)
-            moved.append((image.astype(np.int32) + step).clip(limits.min, limits.max).astype(image.dtype))
+        real = np.asarray(image, np.float64)
+        is_float = image.dtype.kind == "f"
+        step = float(np.ptp(real)) / 255 if is_float else 1.0
+        real = real + step * signs.choice((-1.0, 1.0), real.shape)
+        if not is_float:
+            lowest = -128 if image.dtype.kind == "i" else 0
+            real = real.clip(lowest, lowest + 255)
+        moved.append(real.astype(image.dtype))
     return sqnr_db(outputs, session.run(moved))
 
 

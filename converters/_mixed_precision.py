@@ -8,6 +8,7 @@ spoils depends on the others: here it only orders what is measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -48,6 +49,7 @@ class Selection:
         noise: of each value, its share of the outputs' power.
         cost: nodes in float -> seconds that this takes longer than all in int8.
         measure: nodes in float -> SQNR in dB, the lower end of its interval.
+        from_db: below this SQNR by estimate nothing is measured.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Selection:
         noise: Mapping[str, float],
         cost: Callable[[Nodes], float],
         measure: Callable[[Nodes], float],
+        from_db: float = -math.inf,
     ) -> None:
         self.around = {
             value: frozenset({value, *(node.name for node in readers)} & integer)
@@ -65,6 +68,7 @@ class Selection:
         self.noise = {value: noise.get(value, 0.0) for value, nodes in self.around.items() if nodes}
         self.cost = cost
         self.measure = measure
+        self.most_noise = 10 ** (-from_db / 10)
 
     def grow(self) -> Iterator[Choice]:
         """More and more in float; the caller stops when it has enough."""
@@ -81,7 +85,8 @@ class Selection:
                 taken += sum(self.noise[name] for name in set(before) - set(self._left(chosen)))
             if not taken:
                 return
-            yield self._choice(chosen)
+            if sum(self.noise[value] for value in self._left(chosen)) <= self.most_noise:
+                yield self._choice(chosen)
 
     def shrink(self, choice: Choice, enough: Callable[[Choice], bool]) -> Choice:
         """The choice less what is not needed for enough."""

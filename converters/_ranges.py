@@ -61,8 +61,15 @@ def least_noise(profile: Profile) -> ValueScale:
 
 
 def _least(profile: Profile, cost: Callable[[ValueScale], float]) -> ValueScale:
-    """One side of zero after the other, since the grid of both together is large and the cost has one valley."""
-    low, high = min(profile.low, 0.0), max(profile.high, 0.0)
+    return least_cost(profile.low, profile.high, cost)
+
+
+def least_cost(low: float, high: float, cost: Callable[[ValueScale], float]) -> ValueScale:
+    """The range within [low, high] that costs the least.
+
+    One side of zero after the other, since the grid of both together is large and the cost has one valley.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
     lows, highs = (np.unique(limit * _SHARES) for limit in (low, high))
     for _ in range(2):
         high = min((float(b) for b in highs), key=lambda b: cost(value_scale(low, b)))

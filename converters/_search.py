@@ -21,6 +21,13 @@ from ._restored_weights import restorations
 _MARGIN_DB = 0.3
 """By which the images that choices are made on must exceed the limit before the held-out ones are asked."""
 
+_OTHERS_DB = 2.0
+"""By which the SQNR on these few images must exceed it where ranges and order allow for other photos. The lower end of
+an interval from 12 images jumps by 10 dB from choice to choice (B0): only the held-out images are held to theirs."""
+
+_ESTIMATE_DB = 3.0
+"""An estimate of the SQNR may be too low by so much."""
+
 _LISTED = 12
 
 
@@ -49,7 +56,8 @@ class Search:
         self.every = integer_nodes(quantizer.graph)
         self.all_s = self.latency_s(frozenset())
         self.noise = quantizer.noise
-        self.selection = Selection(quantizer.graph, self.every, self.noise, self._cost_s, self._measured_db)
+        from_db = -math.inf if options.min_sqnr_db is None else options.min_sqnr_db - _ESTIMATE_DB
+        self.selection = Selection(quantizer.graph, self.every, self.noise, self._cost_s, self._measured_db, from_db)
 
     def latency_s(self, in_float: Nodes) -> float:
         return latency_s(self.quantizer.graph, self.every - in_float, self.kernels, self.machine)
@@ -61,7 +69,8 @@ class Search:
         return self.latency_s(in_float) - self.all_s
 
     def _measured_db(self, in_float: Nodes) -> float:
-        return self.quantizer.judge(self.quantizer.quantized(in_float)).sure_db
+        score = self.quantizer.judge(self.quantizer.quantized(in_float))
+        return score.sqnr_db - _OTHERS_DB if self.quantizer.expects_others else score.sure_db
 
     def is_met(self, score: Score) -> bool:
         """Whether the limits are kept on the held-out images, and the SQNR surely on others."""
@@ -90,7 +99,9 @@ class Search:
             if not self.is_promising(choice):
                 continue
             last = None
-            smaller = choice if choice.restored else self.selection.shrink(choice, self.is_promising)
+            # What was chosen for photos unlike these, these do not miss.
+            as_is = choice.restored or self.quantizer.expects_others
+            smaller = choice if as_is else self.selection.shrink(choice, self.is_promising)
             for tried in dict.fromkeys((smaller, choice)):
                 yield tried, self.judge(self.quantized(tried))
         if last is not None:

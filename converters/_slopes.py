@@ -98,6 +98,8 @@ class _Collector:
 
     def add(self, value: Tensor, slope: Tensor) -> None:
         elements, slopes = value.flatten(), slope.flatten()
+        least, greatest = (float(end) for end in elements.aminmax())
+        self.low, self.high = min(self.low, least), max(self.high, greatest)
         places = (elements.view(torch.int32) >> _SHIFT).add_(_BINS // 2).to(torch.int64)
         self.counts += torch.bincount(places, minlength=_BINS)
         self.sums += torch.bincount(places, slopes, _BINS).double().square_()
@@ -131,7 +133,7 @@ class Profiler:
 
     Args:
         graph: in float, with one input.
-        limits: over all images.
+        limits: over the images that are known; others widen them.
     """
 
     def __init__(self, graph: Graph, limits: Limits) -> None:
@@ -168,7 +170,7 @@ def _together(collectors: Sequence[_Collector]) -> _Collector:
     first = collectors[0]
     if len(collectors) == 1:
         return first
-    made = _Collector(first.low, first.high)
+    made = _Collector(min(each.low for each in collectors), max(each.high for each in collectors))
     for each in collectors:
         made.counts += each.counts
         made.sums += each.sums

@@ -98,7 +98,8 @@ def integers(
         known[saturates] = IntegerQuantizer(graph, images, pairs_saturate=saturates, image=image, without=without)
     quantizer = known[saturates]
     kernels = LITERT if machine is None else ONNXRUNTIME
-    search = Search(quantizer, Judge(graph, held_out), options, kernels, machine or this_machine())
+    judge = Judge(graph, held_out)
+    search = Search(quantizer, judge, options, kernels, machine or this_machine())
     best = score = search.judge(quantizer.quantized())
     choice = Choice((), frozenset(), quantizer.trial.sqnr_db)
     notes = [
@@ -107,6 +108,8 @@ def integers(
     ]
     if search.is_met(score):
         yield _found(search, choice, score, notes)
+    if options.min_sqnr_db is not None and "other-photos" not in options.without:
+        search = Search(quantizer.for_other_photos, judge, options, kernels, machine or this_machine())
     for choice, score in search.found() if options.has_limit else ():
         best = max(best, score, key=lambda score: score.sure_db)
         if search.is_met(score):

@@ -108,3 +108,22 @@ def test_foreign_and_damaged_files_are_refused_in_one_sentence(tmp_path: Path) -
             LITERT.check(path, [image])
     with pytest.raises(UsageError, match="LiteRT cannot run it"):
         LITERT.infer(tmp_path / "missing.tflite", [image])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8"])
+def test_a_step_of_the_image_is_as_far_as_the_network_carries_it(dtype: str) -> None:
+    from edgeeff.benchmarks.litert import step_db
+
+    class Scaled:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def run(self, images: Any) -> list[Any]:
+            image = images[0].astype(np.float64)
+            return [image + self.factor * (image - np.roll(image, 1, axis=2))]
+
+    rows = np.linspace(0, 96, 17).astype(dtype)  # neighbours in a row are equal until a step is added
+    image = np.broadcast_to(rows[None, :, None, None], (1, 17, 16, 3))
+    calm, steep = (step_db(session, [image], session.run([image])) for session in (Scaled(0.0), Scaled(10.0)))
+    assert 30 < calm < 60
+    assert steep < calm - 15

@@ -16,6 +16,7 @@ TECHNIQUES: Mapping[str, str] = {
     "least-error": "ranges of the least squared error (Nagel et al. 2021)",
     "least-noise": "ranges of the least noise in the outputs, by their slopes",
     "spare-range": "room for what other photos bring, where rounding can spare it (cross-validation)",
+    "other-photos": "in mixed precision: variants of the photos, as other photos may be, count too",
     "adaptive-rounding": "weights rounded so that errors cancel (GPTQ, Frantar et al. 2022)",
     "bias-correction": "biases that keep each channel's mean (Nagel et al. 2019)",
 }
