@@ -78,9 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop = _Stop()
     try:
         code = cli.main(args=list(argv), prog_name="edgeeff", standalone_mode=False)
+        stop.end()
     except (click.Abort, KeyboardInterrupt):
+        stop.end()
         code = _interrupted(argv)
     except Exception as error:
+        stop.end()
         # A native module that is interrupted while it is imported makes an ImportError of it.
         code = _interrupted(argv) if stop.asked else _failed(error, argv)
     else:
@@ -97,7 +100,7 @@ class _Stop:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self._again = False
         self._usual_hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -109,10 +112,17 @@ class _Stop:
         self.asked = True
         raise KeyboardInterrupt
 
+    def end(self) -> None:
+        """The work is over: what was to be raised once more is not."""
+        sys.unraisablehook = self._usual_hook
+        if self._again:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     def _swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
         if not (self.asked and isinstance(unraisable.exc_value, KeyboardInterrupt)):
             self._usual_hook(unraisable)
         elif hasattr(signal, "setitimer"):  # Windows has none: there the exit code alone tells
+            self._again = True
             signal.signal(signal.SIGALRM, self._ask)
             signal.setitimer(signal.ITIMER_REAL, 0.02)  # not at once: the callback is still on the stack
 

@@ -111,7 +111,9 @@ def weight_scales(weight: Weight, *, pairs_saturate: bool = False) -> NDArray[np
     """
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     # A channel of zeros has no scale of its own. Any will do, but one out of proportion would fail a kernel's checks.
-    usual = largest.max() or np.float32(HIGHEST)
+    # Zero is also what is so small that its scale would be no normal number.
+    least = np.finfo(np.float32).tiny * HIGHEST
+    usual = largest.max() if largest.max() > least else np.float32(HIGHEST)
     scales = (np.where(largest > usual * 1e-7, largest, usual) / HIGHEST).astype(np.float32)
     return np.maximum(scales, _largest_pair(weight) / np.float32(_PAIR_LEVELS)) if pairs_saturate else scales
 
