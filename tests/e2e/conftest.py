@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "benchmark_model"
-
 PIXEL = {
     "ro.product.manufacturer": "Google",
     "ro.product.model": "Pixel 8",
@@ -66,20 +64,3 @@ def phone(
         each.close()
         with suppress(RefusedError):  # the server does not know it any more
             Server.from_environment().ask("host:disconnect:" + each.serial)
-
-
-@pytest.fixture
-def runner(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a stand-in that answers --help and prints a golden output; `before` is run first."""
-
-    def make(output: str = "v1-2025", helps: str = "v1", before: str = "", after: str = "") -> Path:
-        path = tmp_path / f"benchmark_model_{output}"
-        help_text, text = ((GOLDEN / f"{name}.txt").read_text() for name in (f"help-{helps}", output))
-        path.write_text(
-            f"#!/bin/sh\nif [ \"$1\" = --help ]; then\ncat >&2 <<'END'\n{help_text}\nEND\nexit 1\nfi\n"
-            f'for flag; do case $flag in --graph=*) [ -f "${{flag#--graph=}}" ] || exit 9;; esac; done\n'
-            f"{before}\ncat >&2 <<'END'\n{text}\nEND\n{after}\n"
-        )
-        return path
-
-    return make
