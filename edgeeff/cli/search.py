@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option("--target-ms", type=float, required=True, help="T: the latency to aim at.")
 @click.option("--w", "exponents", default="soft", show_default=True, help="soft (-0.07), hard (0,-1), or alpha,beta.")
-@click.option("--trials", type=click.IntRange(1, 100_000), default=30, show_default=True, help="Networks to try.")
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=30,
+    show_default=True,
+    help="Networks to try in the whole study; those that come again do not count.",
+)
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training.")
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True)
 @click.option("--learning-rate", type=float, default=0.05, show_default=True)
