@@ -76,7 +76,7 @@ def test_what_runs_on_behind_a_cable_that_was_out_is_killed(phone: Make) -> None
         assert settles(lambda: not double.running())
 
 
-def test_a_mode_that_a_lost_session_left_on_is_ended_by_the_next(phone: Make) -> None:
+def test_a_mode_that_a_lost_session_left_on_is_ended_by_the_next(phone: Make, caplog: pytest.LogCaptureFixture) -> None:
     double = phone()
     with pytest.raises(DeviceError) as caught, opened(double) as device, device.hold_performance():
         double.power_cut()
@@ -91,7 +91,35 @@ def test_a_mode_that_a_lost_session_left_on_is_ended_by_the_next(phone: Make) ->
     for _ in range(2):
         opened(double).close()
         assert log.read_text().splitlines() == [f"{switch} true", f"{switch} false"]
+        (warned,) = caplog.messages
+        assert "measures from another computer" in warned and double.serial in warned
     assert double.files() == []
+
+
+@pytest.mark.parametrize("refused", ["echo 'Failed to set FIXED_PERFORMANCE mode'", "exit 255"])
+def test_a_mode_that_the_phone_does_not_end_is_ended_by_the_next_session(refused: str, phone: Make) -> None:
+    double = phone()
+    log = double.root / "cmd.log"
+    stuck = f"#!/bin/sh\necho \"$@\" >> '{log}'\n[ \"$3\" = true ] || [ -f '{double.root}/off' ] || {{ {refused}; }}\n"
+    double.install("cmd", stuck)
+    with pytest.raises(DeviceError, match="may still be on"), opened(double) as device, device.hold_performance():
+        pass
+    with pytest.raises(DeviceError, match="may still be on"):  # nobody may measure unknowingly in that mode
+        opened(double)
+    assert double.files() == ["edgeeff/fixed-performance"]
+    (double.root / "off").touch()
+    opened(double).close()
+    assert double.files() == []
+    assert [line.split()[-1] for line in log.read_text().splitlines()] == ["true", "false", "false", "false"]
+
+
+def test_a_mode_that_was_refused_is_not_remembered(phone: Make) -> None:
+    double = phone()
+    double.install("cmd", "#!/bin/sh\nexit 255\n")
+    with opened(double) as device:
+        with pytest.raises(DeviceError, match="refuses its mode"), device.hold_performance():
+            pass
+        assert "edgeeff/fixed-performance" not in double.files()
 
 
 def test_a_check_on_a_lost_phone_is_no_pass(
