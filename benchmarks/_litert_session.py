@@ -47,6 +47,7 @@ class LitertSession:
         tensors = interpreter.get_input_details()
         shapes = [value.shape for value in inputs]
         if shapes != self._shapes:
+            self._shapes = None  # a resize that fails leaves neither the old sizes nor the new ones
             for tensor, shape in zip(tensors, shapes, strict=True):
                 if tuple(tensor["shape"]) != shape:
                     interpreter.resize_tensor_input(tensor["index"], shape)

@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from edgeeff.converters import quantize, trace
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.graph import Graph, Node
+from edgeeff.int8.calibration import Calibration
 from edgeeff.ops import Concat, Conv2d, Dense, Reshape
 from edgeeff.registry import converter, runtime
+from edgeeff.traced_network import Network
 
 TFLITE = converter("tflite")
 LITERT = runtime("litert")
@@ -94,6 +99,28 @@ def test_a_network_for_one_size_is_checked_at_that_size(tmp_path: Path) -> None:
     outputs, defects = LITERT.check(path, [image])
     assert outputs[0].shape == (1, 5)
     assert list(defects) == []
+
+
+@pytest.mark.parametrize("precision", ["int8", "dynamic"])
+def test_a_file_in_integers_for_one_size_is_checked_at_that_size(precision: str, tmp_path: Path) -> None:
+    """What a step of the image does is measured in the interpreter that has refused the smaller image."""
+    side = 72
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 4, 1), nn.ReLU6(), nn.Flatten(), nn.Linear(8 * 18 * 18, 5)).eval()
+    pixels = RNG.standard_normal((16, 3, side, side)).astype(np.float32)
+    traced = trace(module, [torch.from_numpy(pixels[:1])], name="t")
+    network = Network("t", traced.graph, (pixels[:1],), traced.outputs, "noise", "random(seed=0)", 1)
+    made = quantize(network, precision, Calibration(pixels[:12], pixels[12:], "noise"))
+    path = tmp_path / "m.tflite"
+    TFLITE.write(made.graph, path, precision=precision, metadata={})
+    images = [pixels[:1].transpose(0, 2, 3, 1).copy()]
+    outputs, defects = LITERT.check(path, images)
+    assert outputs[0].shape == (1, 5)
+    assert list(defects) == []
+    session = LITERT.open(path)
+    with pytest.raises(UsageError, match="LiteRT cannot run it"):
+        session([images[0][:, :64, :64]])
+    np.testing.assert_array_equal(session(images)[0], outputs[0])
 
 
 def test_foreign_and_damaged_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
