@@ -22,17 +22,21 @@ _BATCH_SHARE = 0.3
 def restorations(noise: Mapping[str, float], sizes: Mapping[str, int]) -> Iterator[frozenset[str]]:
     """More and more layers, those first whose rounding makes the most noise for their bytes; never all of them.
 
+    None whose rounding makes no noise.
+
     Args:
         noise: of each layer whose weights are in int8.
         sizes: of its weights.
     """
-    left = sorted(noise, key=lambda name: noise[name] / sizes[name])
-    taken: set[str] = set()
-    while len(left) > 1:
-        wanted = (1 - _BATCH_SHARE) * sum(noise[name] for name in left)
-        while len(left) > 1 and sum(noise[name] for name in left) > wanted:
-            taken.add(left.pop())
-        yield frozenset(taken)
+    loud = [name for name in noise if noise[name] > 0]
+    loud.sort(key=lambda name: noise[name] / sizes[name], reverse=True)
+    most = min(len(loud), len(noise) - 1)
+    wanted = (1 - _BATCH_SHARE) * sum(noise[name] for name in loud)
+    for count in range(1, most + 1):
+        left = sum(noise[name] for name in loud[count:])
+        if left <= wanted or count == most:
+            yield frozenset(loud[:count])
+            wanted = (1 - _BATCH_SHARE) * left
 
 
 def rounding_noise(graph: Graph, rounded: Graph, layers: Collection[str], images: Tensor) -> dict[str, float]:

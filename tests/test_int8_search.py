@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -113,6 +114,12 @@ def test_the_estimated_noise_of_rounded_weights_is_what_they_make_alone(network,
 def test_weights_go_back_to_float_by_noise_for_bytes_and_never_all():
     taken = list(restorations({"few": 5.0, "many": 6.0, "quiet": 0.1}, {"few": 10, "many": 1000, "quiet": 10}))
     assert taken == [{"few"}, {"few", "quiet"}]
+
+
+@pytest.mark.parametrize("none", [0.0, float("nan")])
+def test_weights_whose_rounding_makes_no_noise_stay_in_int8(none):
+    noise = {"loud": 1.0, "exact": none, "exact too": none}
+    assert list(islice(restorations(noise, dict.fromkeys(noise, 10)), 3)) == [{"loud"}]
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.01, "of 400 photos"), (0.2, ""), (0.0, "")])
