@@ -363,3 +363,10 @@ def test_one_device_before_and_after_a_new_kernel_is_two_by_name(tmp_path: Path)
     ]
     written = write_figures(told, tmp_path)
     assert len(set(written)) == len(written)
+
+
+def test_devices_whose_names_differ_by_a_sign_have_figures_each(tmp_path: Path) -> None:
+    devices = [replace(HOST, name=name) for name in ("my pi", "my-pi", "My pi")]
+    told = build([measured("b0", 30.0, "fp32", 386, one) for one in devices], Inputs(VARIANTS), report().settings)
+    names = [path.name.lower() for path in write_figures(told, tmp_path) if "launches" in path.name]
+    assert len(set(names)) == len(names) == 2 * len(devices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,13 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     pyplot = _pyplot()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
+    used: set[str] = set()  # titles that differ only in signs make one name
     for title, group in zip(report.group_names, report.groups, strict=True):
         for name, figure in _figures(group, report.settings):
-            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{title}-{name}").strip("-.")
+            plain = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{title}-{name}").strip("-.")
+            numbered = (f"{plain}-{number}" for number in count(2))
+            stem = next(stem for stem in chain([plain], numbered) if stem.lower() not in used)
+            used.add(stem.lower())  # some file systems do not tell a from A
             for path in (folder / f"{stem}.png", folder / f"{stem}.svg"):
                 with replacing(path) as temporary:
                     form = path.suffix[1:]
