@@ -88,6 +88,6 @@ class FixedPerformance:
         if refusal is not None:
             raise DeviceError(
                 f"{self._shell.serial} does not end what --fixed-performance began ({refusal}); {still}",
-                f"restart it, which ends that mode; the next session tries again (adb shell rm {self._mark} stops that); "
-                f"{KEPT}",
+                f"restart it, which ends that mode; the next session tries again (adb shell rm {self._mark} stops that)"
+                f"; {KEPT}",
             )
