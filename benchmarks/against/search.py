@@ -1,6 +1,6 @@
 """The controller of `edgeeff search` beside random sampling, with the same budget, on the same images.
 
-    python -m edgeeff.benchmarks.against.search --digits build/digits --trials 100
+    python -m edgeeff.benchmarks.against.search --trials 100
 
 Each search is the whole command: propose, estimate the latency, train, reward. The two samplers take turns, seed by
 seed; both train with the same seed, so that a network's accuracy is the same in each. The latency is the estimate of
@@ -12,8 +12,8 @@ of many is partly luck, so the winners are trained anew with other seeds; that r
 
 T is where a search is worth having: `--target-ms` is met by some tenth of what chance proposes.
 
-The digits are scikit-learn's, which ships them: 1797 of 8 x 8 px, ten classes. With `--digits DIR` they are written
-there. They are not mirrored in training: a mirrored digit is none.
+The digits are scikit-learn's, which ships them: 1797 of 8 x 8 px, ten classes. They are written to build/digits-1797.
+They are not mirrored in training: a mirrored digit is none.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 
 import click
 
+from edgeeff.files import replacing
 from edgeeff.report._table import Column, Table, text
 
 SAMPLERS = ("tpe", "random")
@@ -40,7 +41,6 @@ LAST = 20
 
 
 @click.command()
-@click.option("--digits", type=click.Path(path_type=Path), default=Path("build/digits"), show_default=True)
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=range(5), help="Default: 0 to 4.")
 @click.option("--trials", type=click.IntRange(2), default=100, show_default=True, help="Of each search.")
 @click.option("--target-ms", type=float, default=0.0045, show_default=True)
@@ -50,7 +50,6 @@ LAST = 20
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/against/search"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document with every trial.")
 def main(
-    digits: Path,
     seeds: Sequence[int],
     trials: int,
     target_ms: float,
@@ -61,8 +60,7 @@ def main(
     as_json: bool,
 ) -> None:
     """Runs the searches, and compares the best reward after so many trials."""
-    if not digits.is_dir():
-        _write_digits(digits)
+    digits = _digits(Path("build"))
     out.mkdir(parents=True, exist_ok=True)
     shared = ["--train", str(digits), "--target-ms", str(target_ms), "--w", w, "--out", str(out), *SPACE, *RECIPE]
     runs = [(sampler, seed) for seed in dict.fromkeys(seeds) for sampler in SAMPLERS]
@@ -91,17 +89,21 @@ def main(
             click.echo(f"winners of {name}, trained {retrain} times anew: reward {_spread(fair[name])}")
 
 
-def _write_digits(folder: Path) -> None:
-    """scikit-learn's digits as PNG files, a folder a class."""
+def _digits(parent: Path) -> Path:
+    """scikit-learn's digits as PNG files, a folder a class, in a folder that is named after their number."""
     import numpy as np
     from PIL import Image
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     data = load_digits()
+    folder = parent / f"digits-{len(data.images)}"
     for index, (image, label) in enumerate(zip(data.images, data.target, strict=True)):
-        place = folder / str(label)
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.uint8(image * 15.9)).convert("RGB").save(place / f"{index:04}.png")
+        path = folder / str(label) / f"{index:04}.png"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                Image.fromarray(np.uint8(image * 15.9)).convert("RGB").save(temporary, "png")
+    return folder
 
 
 def _search(sampler: str, seed: int, trials: int, shared: Sequence[str], out: Path) -> dict[str, Any]:
