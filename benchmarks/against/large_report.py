@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,9 @@ DEVICES = [DeviceInfo(name, "linux", "A CPU", "Debian 12", "6.1", "aarch64", 8, 
 def main(folder: Path, measurements: int, files: int | None, launches: int, samples: int, states: bool) -> None:
     """Time the report of FOLDER, which is made where it is not there."""
     variants = {name: found for family in registry.families().values() for name, found in family.variants.items()}
-    if not folder.exists():
+    if folder.exists():
+        click.echo(f"using the results that are there in {folder}, whatever the options say", err=True)
+    else:
         made = _Maker([v for v in variants.values() if v.macs], files or measurements, launches, samples, states)
         made.write(folder, measurements)
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -72,12 +75,16 @@ class _Maker:
         self.rng = random.Random(0)
 
     def write(self, folder: Path, count: int) -> None:
-        folder.mkdir(parents=True)
+        """The folder has its name only when it is whole: an interrupted one is made anew."""
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         for first in range(0, count, A_SESSION):
             session = f"{first:08x}"
-            with (folder / f"20261124T000000Z-{session}.jsonl").open("w", encoding="utf-8") as out:
+            with (part / f"20261124T000000Z-{session}.jsonl").open("w", encoding="utf-8") as out:
                 for record in self._records(session, first, min(A_SESSION, count - first)):
                     out.write(json.dumps(record, separators=(",", ":")) + "\n")
+        part.rename(folder)
 
     def _records(self, session: str, first: int, count: int) -> Iterator[dict[str, Any]]:
         yield {"record": "session", "schema": store.SCHEMA, "session": session, "tool_version": "0"}
