@@ -124,8 +124,8 @@ def _by_the_wall(run: CheckRun) -> Iterator[str]:
     ratios = run.comparison.ratios_by("wall")
     if len(ratios) < run.policy.plan.first:  # they have no low end yet, nor is there a verdict to doubt
         return
-    # Asked once, of launches that pass: the tail is that of passing, rather than one for looks after each launch.
-    # Waiting varies more than computing does, and a pass that is withheld without cause costs a run.
+    # A doubt withholds a pass, so it rests on the same tail as one. It is asked once, when the launches have ended: of
+    # candidates just at the margin, one of a thousand is doubted by chance.
     wall = estimate(ratios, PASSING_TAIL)
     if wall.low > math.log1p(run.policy.plan.regression):
         yield f"by the wall clock it is {math.expm1(wall.value) * 100:+.1f} % slower"
