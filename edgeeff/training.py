@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import cannot_read
-from edgeeff.int8.calibration import SUFFIXES, preprocess
+from edgeeff.images import SUFFIXES, preprocess
 from edgeeff.values import Normalisation, Variant
 
 if TYPE_CHECKING:

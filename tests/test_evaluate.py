@@ -21,7 +21,7 @@ from edgeeff.evaluation.classifier import NORMALISATIONS, real_values, stored
 from edgeeff.evaluation.predictions import Prediction
 from edgeeff.evaluation.scores import _bootstrap, _decibel
 from edgeeff.graph import Graph, Node
-from edgeeff.int8.calibration import preprocess
+from edgeeff.images import preprocess
 from edgeeff.int8.quantization import Quantization, value_scale, weight_scales
 from edgeeff.ops import Conv2d, Dense, Mean
 from edgeeff.values import Port

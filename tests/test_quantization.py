@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
 from torch import nn
 
 from edgeeff import parity, registry
@@ -18,13 +16,11 @@ from edgeeff.convert import convert
 from edgeeff.converters import quantize, trace
 from edgeeff.converters._execute import Executor
 from edgeeff.errors import ConversionError
-from edgeeff.int8 import calibration
 from edgeeff.int8.calibration import Calibration
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.quantization import stored_weight, to_int8, value_scale, weight_scales, weight_to_int8
 from edgeeff.networks import NOISE_LABEL, noise
 from edgeeff.traced_network import Network
-from edgeeff.values import Normalisation
 
 FORMATS = ("onnx", "tflite")
 SIDE = 32
@@ -157,57 +153,3 @@ def test_a_limit_that_is_missed_keeps_nothing(network, images, tmp_path):
         )
     assert caught.value.exit_code == 6
     assert list(tmp_path.iterdir()) == []
-
-
-NORMALISATION = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Path:
-    Image.new(mode, size, 128 if mode in ("L", "RGB") else None).save(path)
-    return path
-
-
-@pytest.mark.parametrize("size", [(40, 30), (30, 40), (300, 17), (1, 1)])
-def test_an_image_of_any_size_becomes_the_crop_that_the_network_wants(size, tmp_path):
-    image = calibration.preprocess(picture(tmp_path / "x.png", size=size), SIDE, NORMALISATION)
-    assert image.shape == (3, SIDE, SIDE)
-    assert image.dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"), [("L", "png"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("1", "png")]
-)
-def test_an_image_in_any_colours_becomes_rgb(mode, suffix, tmp_path):
-    image = calibration.preprocess(picture(tmp_path / f"x.{suffix}", mode), SIDE, NORMALISATION)
-    assert image.shape == (3, SIDE, SIDE)
-
-
-def test_sixteen_bits_a_pixel_keep_their_brightness(tmp_path):
-    path = tmp_path / "x.png"
-    Image.fromarray(np.full((40, 40), 32896, np.uint16)).save(path)
-    assert calibration.preprocess(path, SIDE, NORMALISATION) == pytest.approx(0.004, abs=0.01)
-
-
-def test_every_fourth_image_is_held_out_and_class_folders_are_searched(tmp_path):
-    for i in range(12):
-        folder = tmp_path / f"class{i % 3}"
-        folder.mkdir(exist_ok=True)
-        picture(folder / f"{i}.png")
-    loaded = calibration.load(tmp_path, SIDE, NORMALISATION)
-    assert (len(loaded.images), len(loaded.held_out)) == (9, 3)
-
-
-def test_a_share_of_images_is_judged_on_enough_of_them_for_one_to_be_that_share(tmp_path):
-    assert [calibration.judged_for(share) for share in (None, 0.0, 0.5, 0.02, 0.01, 0.001)] == [
-        22,
-        22,
-        22,
-        50,
-        100,
-        100,
-    ]
-    for i in range(128):
-        picture(tmp_path / f"{i:03}.png")
-    few, many = (calibration.load(tmp_path, SIDE, NORMALISATION, most_judged=most) for most in (22, 100))
-    assert (len(few.images), len(few.held_out)) == (64, 22)
-    assert (len(many.images), len(many.held_out)) == (64, 32)

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from edgeeff.errors import UsageError
-from edgeeff.int8.calibration import SUFFIXES
+from edgeeff.images import SUFFIXES
 
 IN_WHEELS = re.compile(
     r"foolbox/data/imagenet_.*\.jpg|sklearn/datasets/images/.*\.jpg|"

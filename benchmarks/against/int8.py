@@ -39,7 +39,7 @@ from edgeeff.evaluation.classifier import load
 from edgeeff.evaluation.dataset import find_unlabelled
 from edgeeff.evaluation.predictions import predict
 from edgeeff.evaluation.scores import Comparison, score
-from edgeeff.int8.calibration import CROP_PADDING, preprocess
+from edgeeff.images import CROP_PADDING, preprocess
 from edgeeff.report._table import markdown, text
 
 from ._int8_table import FLOAT, Judged, Result, Timed, table

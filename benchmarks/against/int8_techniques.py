@@ -26,7 +26,7 @@ from edgeeff import registry
 from edgeeff.artifacts import read_manifest
 from edgeeff.errors import EdgeeffError, MeasurementError
 from edgeeff.evaluation.dataset import find_unlabelled
-from edgeeff.int8.calibration import preprocess
+from edgeeff.images import preprocess
 from edgeeff.int8.techniques import TECHNIQUES
 from edgeeff.parity import agreement, sqnr_db
 from edgeeff.report._table import Column, Table, text

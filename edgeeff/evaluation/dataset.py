@@ -13,7 +13,7 @@ from edgeeff.errors import UsageError
 from edgeeff.evaluation.classes import Classes, named
 from edgeeff.evaluation.labels import read_labels
 from edgeeff.files import cannot_read
-from edgeeff.int8.calibration import SUFFIXES
+from edgeeff.images import SUFFIXES
 
 LABEL_FILES = ("labels.csv", "labels.txt", "labels.json")
 """Looked for in the folder itself where it has no class folders."""

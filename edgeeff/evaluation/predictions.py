@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeeff.errors import MeasurementError, MissingExtraError, UsageError
 from edgeeff.evaluation.classifier import Classifier, Preparation
 from edgeeff.evaluation.dataset import Example
-from edgeeff.int8.calibration import preprocess
+from edgeeff.images import preprocess
 
 TOP = 5
 _AHEAD = 8
