@@ -1,7 +1,8 @@
 """The techniques that int8 is made with, by the names under which they are switched off (`--without NAME`).
 
 Each is a module of its own in converters/, and is kept for a network only where it helps on images that it was not
-fitted on. converters/README.md has the gain of each, and the script that measures it.
+fitted on; other-photos alone is not tried against anything: what it is for, the images at hand do not show.
+converters/README.md has the gain of each, and the script that measures it.
 """
 
 from __future__ import annotations
