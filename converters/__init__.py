@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgeeff.traced_network import Network
 
     from ._quantize import IntegerQuantizer
+    from ._to_int8 import Quantised
     from ._trace import Trace
 
 
@@ -107,33 +108,43 @@ def quantizations(
     """
     from dataclasses import replace
 
-    from edgeeff.errors import UsageError
     from edgeeff.int8.calibration import NO_PHOTOS
-    from edgeeff.int8.integer_options import IntegerOptions
-    from edgeeff.int8.quantization import image_scale
 
     from ._synthesis import CAVEAT
-    from ._to_int8 import integers, weights_to_int8
 
-    options = options or IntegerOptions()
-    images, held_out = (None, None) if calibration is None else (calibration.images, calibration.held_out)
-    if precision != "int8":
-        pairs_saturate = network.machine is not None and network.machine.pairs_saturate
-        found = iter([weights_to_int8(network.graph, images, held_out, options, pairs_saturate)])
-    elif images is None or held_out is None:
-        raise UsageError(
-            "--precision int8 needs --calibration DIR, a folder of photos, or --calibration none",
-            "--precision int8-weights and dynamic need none",
-        )
-    else:
-        image = None if network.normalisation is None else image_scale(network.normalisation)
-        found = integers(network.graph, images, held_out, options, machine=network.machine, image=image, known=known)
-    for each in found:
+    for each in _quantised(network, precision, calibration, options, known):
         notes = (*network.notes, *each.notes)
         if calibration is not None and NO_PHOTOS in calibration.source:
             notes = (*notes, CAVEAT)
         made = replace(network, graph=each.graph, notes=notes, explanation=each.explanation or None)
-        if calibration is not None and held_out is not None:
-            label = f"{len(held_out)} held-out images of {calibration.source}"
-            made = replace(made, inputs=(held_out,), outputs=each.held_out, inputs_label=label)
+        if calibration is not None:
+            label = f"{len(calibration.held_out)} held-out images of {calibration.source}"
+            made = replace(made, inputs=(calibration.held_out,), outputs=each.held_out, inputs_label=label)
         yield made
+
+
+def _quantised(
+    network: Network,
+    precision: str,
+    calibration: Calibration | None,
+    options: IntegerOptions | None,
+    known: dict[bool, IntegerQuantizer] | None,
+) -> Iterator[Quantised]:
+    """The graph alone; see `quantizations`."""
+    from edgeeff.errors import UsageError
+    from edgeeff.int8.integer_options import IntegerOptions
+    from edgeeff.int8.quantization import image_scale
+
+    from ._to_int8 import integers, weights_to_int8
+
+    options, machine = options or IntegerOptions(), network.machine
+    if precision != "int8":
+        pairs_saturate = machine is not None and machine.pairs_saturate
+        return iter([weights_to_int8(network.graph, calibration, options, pairs_saturate)])
+    if calibration is None:
+        raise UsageError(
+            "--precision int8 needs --calibration DIR, a folder of photos, or --calibration none",
+            "--precision int8-weights and dynamic need none",
+        )
+    image = None if network.normalisation is None else image_scale(network.normalisation)
+    return integers(network.graph, calibration, options, machine=machine, image=image, known=known)

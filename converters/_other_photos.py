@@ -31,6 +31,8 @@ _GAUDY, _HARSH = 2.0, 1.7
 _BEYOND = {1.5: 0.03, 2.0: 0.01}
 """So many times as large as it was seen a value may be, and how much that counts."""
 
+BEYOND_SEEN = f"values up to {max(_BEYOND):g} times as far out as seen"
+
 
 def variants(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """One of each image (count, channels, height, width), of six kinds in turn, within the range of all of them."""

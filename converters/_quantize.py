@@ -24,7 +24,7 @@ from edgeeff.ops import Unary
 from ._channel_splitting import split_channels
 from ._integer_plan import integer_nodes, plan
 from ._judge import Judge
-from ._other_photos import forms_for_others, variants
+from ._other_photos import BEYOND_SEEN, forms_for_others, variants
 from ._ranges import METHODS, Choose, least_noise, limits, ranges, whole
 from ._restored_weights import rounding_noise
 from ._slopes import Limits, Profile, Profiler
@@ -176,9 +176,13 @@ class IntegerQuantizer:
                 return
         self.form, self.room = before, NO_ROOM
 
+    @property
+    def range_method(self) -> str:
+        return f"least-noise, {BEYOND_SEEN}" if self.expects_others else self.trial.ranges
+
     @cached_property
     def for_other_photos(self) -> IntegerQuantizer:
-        """The same, but ranges and `noise` allow for what other photos may be like.
+        """The same, but ranges, those of least noise, and `noise` allow for what other photos may be like.
 
         It pays where some values are exact: with all in int8, where rounding itself is the loudest, what wider ranges
         keep on a few photos they lose on all others (B0: 5 in place of 12 dB).

@@ -88,7 +88,7 @@ class Search:
             return True
         return self.quantizer.judge(self.quantized(choice)).drop <= options.max_drop + 1e-9
 
-    def found(self) -> Iterator[tuple[Choice, Score]]:
+    def candidates(self) -> Iterator[tuple[Choice, Score]]:
         """Choices that look good enough, the cheapest first, and what the held-out images say of them.
 
         There are more behind one that keeps the limits: its file may not keep them.
@@ -99,7 +99,7 @@ class Search:
             if not self.is_promising(choice):
                 continue
             last = None
-            # What was chosen for photos unlike these, these do not miss.
+            # `shrink` judges by the calibration photos, which cannot show what was left exact for unlike ones.
             as_is = choice.restored or self.quantizer.expects_others
             smaller = choice if as_is else self.selection.shrink(choice, self.is_promising)
             for tried in dict.fromkeys((smaller, choice)):
@@ -115,8 +115,8 @@ class Search:
             yield choice
         noise = self.quantizer.rounding_noise()
         for restored in (frozenset[str](), *restorations(noise, self._weight_elements)):
-            db = self.quantizer.judge(self.quantizer.quantized(self.every, restored)).sure_db
-            yield Choice((), self.every, db, restored)
+            sure_db = self.quantizer.judge(self.quantizer.quantized(self.every, restored)).sure_db
+            yield Choice((), self.every, sure_db, restored)
 
     @property
     def _weight_elements(self) -> Mapping[str, int]:
@@ -139,7 +139,7 @@ class Search:
 
     def _restored(self, choice: Choice) -> list[str]:
         sizes = self._weight_elements
-        names = [f"{name} ({sizes[name]:,})" for name in sorted(choice.restored, key=lambda name: sizes[name])]
+        names = [f"{name} ({sizes[name]:,} weights)" for name in sorted(choice.restored, key=lambda name: sizes[name])]
         more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
         if not names:
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph
-from edgeeff.int8.calibration import judged_for
+from edgeeff.int8.calibration import NO_PHOTOS, Calibration, judged_for
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.machines import Machine, this_machine
 from edgeeff.int8.quantization import Quantization, ValueScale
@@ -30,7 +31,7 @@ _PAYS = 0.97
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Quantised:
     """A quantised graph, and what was found on the way.
 
     Args:
@@ -47,16 +48,16 @@ class Found:
 
 def weights_to_int8(
     graph: Graph,
-    images: NDArray[np.float32] | None,
-    held_out: NDArray[np.float32] | None,
+    calibration: Calibration | None,
     options: IntegerOptions,
     pairs_saturate: bool = False,
-) -> Found:
+) -> Quantised:
     """Weights in int8, arithmetic in float; see `_quantize.quantize_weights`."""
+    images = None if calibration is None else calibration.images
     made, trials = quantize_weights(graph, images, pairs_saturate=pairs_saturate, without=options.without)
-    if images is None or held_out is None:
-        return Found(made, (), ("int8 weights, rounded one by one: more needs --calibration",), {})
-    judge = Judge(graph, held_out)
+    if calibration is None:
+        return Quantised(made, (), ("int8 weights, rounded one by one: more needs --calibration",), {})
+    judge = Judge(graph, calibration.held_out)
     plain = replace(graph, quantization=made.quantization)
     score, plain_score = judge(made), judge(plain)
     rounding = max(trials, key=lambda trial: trial.sqnr_db).rounding
@@ -65,26 +66,23 @@ def weights_to_int8(
     if plain_score.sqnr_db > score.sqnr_db:
         made, note = plain, f"int8 weights, {PLAIN}: {plain_score.sqnr_db:.1f} {where}; {rounding} not kept"
         score = plain_score
-    return Found(made, judge.expected, (note,), _explanation(trials, score) if options.explain else {})
+    return Quantised(made, judge.expected, (note,), _explanation(trials, score) if options.explain else {})
 
 
 def integers(
     graph: Graph,
-    images: NDArray[np.float32],
-    held_out: NDArray[np.float32],
+    calibration: Calibration,
     options: IntegerOptions,
     *,
     machine: Machine | None = None,
     image: ValueScale | None = None,
     known: dict[bool, IntegerQuantizer] | None = None,
-) -> Iterator[Found]:
+) -> Iterator[Quantised]:
     """All that can be in int8; with limits, what has to stay in float to keep them on held-out images does.
 
     The cheapest form comes first. The further ones are for a file that does not keep the limits in its own runtime.
 
     Args:
-        images: (count, channels, height, width), to calibrate on.
-        held_out: the same, to judge by.
         machine: whose kernels of onnxruntime it is made for; None for LiteRT's, which suit all.
         image: the int8 form of the input, where it is known without looking at images.
         known: what was worked out for the same graph and images, by whether pairs saturate; it is added to.
@@ -93,49 +91,64 @@ def integers(
         ConversionError: no choice keeps the limits, or no other does.
     """
     saturates, known = machine is not None and machine.pairs_saturate, {} if known is None else known
+    without, images = options.without, calibration.images
     if saturates not in known:
-        without = options.without
         known[saturates] = IntegerQuantizer(graph, images, pairs_saturate=saturates, image=image, without=without)
-    quantizer = known[saturates]
+    quantizer, judge = known[saturates], Judge(graph, calibration.held_out)
     kernels = LITERT if machine is None else ONNXRUNTIME
-    judge = Judge(graph, held_out)
-    search = Search(quantizer, judge, options, kernels, machine or this_machine())
-    best = score = search.judge(quantizer.quantized())
-    choice = Choice((), frozenset(), quantizer.trial.sqnr_db)
-    notes = [
-        f"all in int8 (ranges: {quantizer.trial.ranges}; weights: {quantizer.trial.rounding}): {_told(score)}",
-        *_too_few(options.max_drop, len(held_out)),
-    ]
+    by = partial(Search, judge=judge, options=options, kernels=kernels, machine=machine or this_machine())
+    search, score = by(quantizer), judge(quantizer.quantized())
+    made_by = f"ranges: {quantizer.range_method}; weights: {quantizer.trial.rounding}"
+    notes = [f"all in int8 ({made_by}): {_told(score)}", *_too_few(options.max_drop, calibration)]
     if search.is_met(score):
-        yield _found(search, choice, score, notes)
-    if options.min_sqnr_db is not None and "other-photos" not in options.without:
-        search = Search(quantizer.for_other_photos, judge, options, kernels, machine or this_machine())
-    for choice, score in search.found() if options.has_limit else ():
+        yield _quantised_by(search, Choice((), frozenset(), quantizer.trial.sqnr_db), score, notes)
+    if options.min_sqnr_db is not None and not without & {"least-noise", "other-photos"}:
+        search = by(quantizer.for_other_photos)
+    if options.has_limit:
+        yield from _in_part(search, score, notes)
+
+
+def _in_part(search: Search, best: Score, notes: list[str]) -> Iterator[Quantised]:
+    """What keeps the limits with some of it in float.
+
+    Args:
+        best: that of all in int8.
+        notes: on it.
+
+    Raises:
+        ConversionError: nothing does, or nothing else.
+    """
+    for choice, score in search.candidates():
         best = max(best, score, key=lambda score: score.sure_db)
         if search.is_met(score):
-            yield _found(search, choice, score, [*notes, *_mixed(search, choice, score)])
-    if options.has_limit:
-        raise _out_of_reach(search, best)
+            yield _quantised_by(search, choice, score, [*notes, *_mixed(search, choice, score)])
+    raise _out_of_reach(search, best)
 
 
-def _found(search: Search, choice: Choice, score: Score, notes: list[str]) -> Found:
+def _quantised_by(search: Search, choice: Choice, score: Score, notes: list[str]) -> Quantised:
     trials = search.quantizer.trials
     explanation = _explanation(trials, score, search.table(choice.nodes)) if search.options.explain else {}
-    return Found(search.quantized(choice), search.judge.expected, tuple(notes), explanation)
+    return Quantised(search.quantized(choice), search.judge.expected, tuple(notes), explanation)
 
 
 def _mixed(search: Search, choice: Choice, score: Score) -> list[str]:
-    in_float = f"{len(choice.nodes)} of {len(search.every)} ops in float: {_told(score)}"
-    return [in_float, *search.reasons(choice), *_dominated(search, choice, score)]
+    in_float = f"{len(choice.nodes)} of {len(search.every)} ops in float"
+    if choice.nodes == search.every:
+        return [f"{in_float}: {_told(score)}", *search.reasons(choice), _all_in_float(search, choice)]
+    ranges = f"ranges: {search.quantizer.range_method}"
+    return [f"{in_float} ({ranges}): {_told(score)}", *search.reasons(choice), *_dominated(search, choice, score)]
 
 
-def _too_few(max_drop: float | None, images: int) -> list[str]:
+def _too_few(max_drop: float | None, calibration: Calibration) -> list[str]:
     """Says so where a share is less than one image: the class of none may change then."""
+    images = len(calibration.held_out)
     if not max_drop or max_drop * images >= 1 - 1e-9:
         return []
-    wanted = f"of {math.ceil(4 / max_drop - 1e-9):,} photos" if judged_for(max_drop) * max_drop >= 1 - 1e-9 else ""
-    cure = f"; {wanted} in --calibration enough are held out to allow one" if wanted else ""
-    return [f"{100 * max_drop:g} % of {images} held-out images is less than one: none may change its class{cure}"]
+    told = f"{100 * max_drop:g} % of {images} held-out images is less than one: none may change its class"
+    if NO_PHOTOS in calibration.source or judged_for(max_drop) * max_drop < 1 - 1e-9:
+        return [told]
+    photos = math.ceil(4 / max_drop - 1e-9)
+    return [f"{told}; --calibration with {photos:,} photos holds out enough to allow one"]
 
 
 def _out_of_reach(search: Search, best: Score) -> ConversionError:
@@ -151,21 +164,34 @@ def _out_of_reach(search: Search, best: Score) -> ConversionError:
 
 def _dominated(search: Search, choice: Choice, score: Score) -> list[str]:
     """Says so where int8-weights is the better file on the machine at hand: as small, as fast and closer."""
-    quantizer = search.quantizer
-    in_float = search.latency_s(search.every)
-    share = search.latency_s(choice.nodes) / in_float
-    stored = stored_scales(quantizer.graph, SMALL_ELEMENTS, False)
-    weights = replace(quantizer.rounding.graph, quantization=Quantization(stored))
-    other = search.judge(weights)
-    mixed = quantizer.plan(choice.nodes, choice.restored).weights
-    sizes = [weights_bytes(quantizer.graph, names) for names in (mixed, stored)]
+    share = search.latency_s(choice.nodes) / search.latency_s(search.every)
+    other, sizes = _int8_weights(search, choice)
     told = f"modelled at {share:.2f} of fp32's time in {search.kernels.name} on {search.machine.name}"
     if share < _PAYS or other.sqnr_db <= score.sqnr_db or not search.is_met(other):
         return [told]
-    return [
-        f"{told}: --precision int8-weights is the better file here: {other.sqnr_db:.1f} dB at fp32's speed, "
-        f"{sizes[1] / 1e6:.2f} MB of weights against {sizes[0] / 1e6:.2f} MB"
-    ]
+    better = f"{other.sqnr_db:.1f} dB at fp32's speed, {sizes}"
+    return [f"{told}: --precision int8-weights is the better file here: {better}"]
+
+
+def _all_in_float(search: Search, choice: Choice) -> str:
+    """Says that int8-weights is the same kind of file; where weights are in float32, too, what they cost."""
+    told = "nothing is computed in int8"
+    if not choice.restored:
+        return f"{told}: --precision int8-weights writes such a file, too, at fp32's speed"
+    other, sizes = _int8_weights(search, choice)
+    limit = "keeps the limit on the held-out images" if search.is_met(other) else "misses the limit"
+    larger = "and the file is larger than that of --precision int8-weights"
+    return f"{told}, {larger}, which {limit} ({other.sqnr_db:.1f} dB, {sizes})"
+
+
+def _int8_weights(search: Search, choice: Choice) -> tuple[Score, str]:
+    """How close int8-weights is, and its size beside that of a choice."""
+    quantizer = search.quantizer
+    stored = stored_scales(quantizer.graph, SMALL_ELEMENTS, False)
+    score = search.judge(replace(quantizer.rounding.graph, quantization=Quantization(stored)))
+    mixed = quantizer.plan(choice.nodes, choice.restored).weights
+    chosen_mb, other_mb = (weights_bytes(quantizer.graph, names) / 1e6 for names in (mixed, stored))
+    return score, f"{other_mb:.2f} MB of weights against {chosen_mb:.2f} MB"
 
 
 def _told(score: Score) -> str:

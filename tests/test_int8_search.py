@@ -19,7 +19,7 @@ from edgeeff.converters._op_cost import LITERT, ONNXRUNTIME, Kernels, latency_s
 from edgeeff.converters._restored_weights import restorations, rounding_noise
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph, Node
-from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.calibration import NO_PHOTOS, Calibration
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.integers import IntegerForm
 from edgeeff.int8.machines import MACHINES
@@ -97,7 +97,9 @@ def test_beyond_what_int8_weights_can_reach_the_noisiest_weights_are_float32(net
     quantise = lambda network, precision: quantizations(network, precision, images, options)  # noqa: E731
     (artifact,) = convert(network, [TARGET], tmp_path, quantize=quantise, options=options)
     assert artifact.parity.sqnr_db >= 52
-    assert any("float32 weights for 2 (2,304)" in note for note in artifact.notes), artifact.notes
+    assert any("float32 weights for 2 (2,304 weights)" in note for note in artifact.notes), artifact.notes
+    larger = "nothing is computed in int8, and the file is larger than that of --precision int8-weights, which misses"
+    assert any(larger in note for note in artifact.notes), artifact.notes
 
 
 def test_the_estimated_noise_of_rounded_weights_is_what_they_make_alone(network, images):
@@ -122,12 +124,28 @@ def test_weights_whose_rounding_makes_no_noise_stay_in_int8(none):
     assert list(islice(restorations(noise, dict.fromkeys(noise, 10)), 3)) == [{"loud"}]
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.01, "of 400 photos"), (0.2, ""), (0.0, "")])
-def test_a_share_that_is_less_than_one_image_is_told(network, images, share, said):
-    made = next(quantizations(network, "int8", images, IntegerOptions(max_drop=share)))
-    told = [note for note in made.notes if "less than one: none may change its class" in note]
-    assert len(told) == bool(said)
-    assert all(said in note for note in told)
+@pytest.mark.parametrize(("share", "source", "cures"), [
+    (0.01, "noise", ["; --calibration with 400 photos holds out enough to allow one"]),
+    (0.01, f"dead leaves ({NO_PHOTOS})", [""]),
+    (0.2, "noise", []),
+    (0.0, "noise", []),
+])  # fmt: skip
+def test_a_share_that_is_less_than_one_image_is_told(network, images, share, source, cures):
+    made = next(quantizations(network, "int8", replace(images, source=source), IntegerOptions(max_drop=share)))
+    said = "1 % of 8 held-out images is less than one: none may change its class"
+    assert [note for note in made.notes if "less than one" in note] == [said + cure for cure in cures]
+
+
+@pytest.mark.parametrize(("without", "said"), [
+    ((), "least-noise, values up to 2 times as far out as seen"),
+    (("other-photos",), "least-noise"),
+    (("least-noise",), "percentile"),
+])  # fmt: skip
+def test_ranges_are_told_and_allow_for_other_photos_unless_switched_off(network, images, without, said):
+    options = IntegerOptions(min_sqnr_db=46.0, without=frozenset(without))
+    notes = next(quantizations(network, "int8", images, options)).notes
+    assert any(f"ops in float (ranges: {said}" in note for note in notes), notes
+    assert any("as far out" in note for note in notes) == (not without)
 
 
 def test_what_swish_costs_in_float_depends_on_the_runtime_and_convolutions_on_the_machine():
