@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -340,33 +339,3 @@ def test_the_page_is_reproducible_and_small() -> None:
     large = to_html.render(build(many, Inputs(VARIANTS), Settings(0.075, TARGET_MACS, SOFT)))
     # 100,000 rows may take 20 MB together with plotly.js; the detailed rows' samples come once.
     assert len(large) - len(text) < 1000 * 150 + 300_000
-
-
-def test_figures_are_written_and_reproducible(tmp_path: Path) -> None:
-    first, second = (write_figures(report(), tmp_path / name) for name in ("a", "b"))
-    names = [path.name for path in first]
-    assert "host-1-thread-accuracy.svg" in names
-    assert "host-1-thread-precisions.png" in names
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    svg = (tmp_path / "a" / "host-1-thread-accuracy.svg").read_text()
-    assert not re.search(r"<dc:date>", svg)
-
-
-def test_one_device_before_and_after_a_new_kernel_is_two_by_name(tmp_path: Path) -> None:
-    both = [measured("b0", 30.0, "fp32", 386, device) for device in (HOST, replace(HOST, kernel="6.2"))]
-    twice = [*both, measured("b0", 30.0, "fp32", 386, replace(HOST, memory_bytes=2**33))]
-    told = build(twice, Inputs(VARIANTS), report().settings)
-    assert sorted(told.group_names) == [
-        "host: Some CPU, Debian 12, kernel 6.1, 1 thread",
-        "host: Some CPU, Debian 12, kernel 6.1, 1 thread (2)",
-        "host: Some CPU, Debian 12, kernel 6.2, 1 thread",
-    ]
-    written = write_figures(told, tmp_path)
-    assert len(set(written)) == len(written)
-
-
-def test_devices_whose_names_differ_by_a_sign_have_figures_each(tmp_path: Path) -> None:
-    devices = [replace(HOST, name=name) for name in ("my pi", "my-pi", "My pi")]
-    told = build([measured("b0", 30.0, "fp32", 386, one) for one in devices], Inputs(VARIANTS), report().settings)
-    names = [path.name.lower() for path in write_figures(told, tmp_path) if "launches" in path.name]
-    assert len(set(names)) == len(names) == 2 * len(devices)
