@@ -102,6 +102,13 @@ def test_beyond_what_int8_weights_can_reach_the_noisiest_weights_are_float32(net
     assert any(larger in note for note in artifact.notes), artifact.notes
 
 
+def test_where_all_ops_are_in_float_and_no_weights_the_precision_that_does_so_is_named(network, images):
+    made = next(quantizations(network, "int8", images, IntegerOptions(min_sqnr_db=50.0)))
+    assert any("5 of 5 ops in float: " in note for note in made.notes)
+    told = "nothing is computed in int8: --precision int8-weights writes such a file, too, at fp32's speed"
+    assert made.notes[-1] == told
+
+
 def test_the_estimated_noise_of_rounded_weights_is_what_they_make_alone(network, images):
     graph, pixels = network.graph, images.images
     scales = {node.name: weight_scales(node.op.weight) for node in graph.nodes if hasattr(node.op, "weight")}
