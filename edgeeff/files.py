@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeeff.errors import EdgeeffError, UsageError
@@ -51,29 +51,21 @@ def replacing(path: Path, elsewhere: str = "choose another folder with --out") -
         UsageError: the folder cannot be made or written (read-only, full, not a folder), or `path` is something else
             than a file (a folder, a device).
     """
-    temporary: Path | None = None
+    # Named before it is made: Ctrl-C may come while it is being opened.
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         if path.exists() and not path.is_file():
             # The superuser could put a file in the place of /dev/null.
             raise UsageError(f"cannot write {path}: it is not a regular file", "name another with --out")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error, elsewhere) from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
 
 
 def cannot_write(path: Path, error: OSError, elsewhere: str = "choose another folder with --out") -> EdgeeffError:

@@ -24,6 +24,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -62,11 +63,10 @@ class Writer:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        try:
             self._append(self._header)
-        except BaseException as error:  # Ctrl-C too: it comes when it comes
+        except FileExistsError as error:  # not ours
+            raise cannot_write(self.path, error) from error
+        except BaseException as error:  # Ctrl-C too: it comes when it comes, also while the file is being opened
             self._close()
             if isinstance(error, OSError):
                 raise cannot_write(self.path, error) from error
@@ -79,9 +79,11 @@ class Writer:
         self._close()
 
     def _close(self) -> None:
-        os.close(self._handle)
+        if self._handle >= 0:
+            os.close(self._handle)
         if not self._known:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
     def launch(self, measurement: Measurement, launch: Launch) -> None:
         """Appends one launch, and before the first of its measurement what is measured."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -230,6 +231,19 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.bin")], capture_output=True, text=True)
     assert done.returncode == 2
     assert "cannot write" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stopped_while_the_temporary_file_is_being_opened_none_stays(tmp_path, monkeypatch):
+    real = os.open
+
+    def interrupted(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "x.bin"):
+        raise AssertionError("the block must not be entered")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -233,13 +234,17 @@ def test_a_session_without_a_launch_leaves_no_file(tmp_path: Path) -> None:
     assert store.read(tmp_path) == []
 
 
+@pytest.mark.parametrize("call", ["open", "fsync"])
 def test_a_file_whose_beginning_is_interrupted_is_not_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(handle: int) -> None:
-        raise KeyboardInterrupt
+    real = getattr(os, call)
 
-    monkeypatch.setattr("os.fsync", interrupted)
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt  # as a signal that came while the kernel was at it
+
+    monkeypatch.setattr(os, call, interrupted)
     with pytest.raises(KeyboardInterrupt), store.Writer(tmp_path, "0a", "0.1.0"):
         pass
     assert not list(tmp_path.iterdir())
