@@ -1,7 +1,7 @@
 """Finds adapters: the modules of `edgeeff.<group>`, then entry points of the group "edgeeff.<group>".
 
 Adding an adapter is adding one file. Two with one name are an error; one that cannot be imported because a
-package is missing is disabled, and `get` says what cures it.
+package is missing is disabled, and asking for it by name says what cures it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ GROUPS: dict[str, Any] = {
 }
 
 
-def _modules(group: str) -> Iterator[ModuleType | ImportError]:
+def _modules(group: str) -> Iterator[tuple[str, ModuleType | ImportError]]:
+    """The modules of a group by their names, which are their adapters' names too."""
     package = importlib.import_module(f"edgeeff.{group}")
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
         if info.name.startswith("_") or info.ispkg:
             continue
         try:
-            yield importlib.import_module(f"{package.__name__}.{info.name}")
+            yield info.name, importlib.import_module(f"{package.__name__}.{info.name}")
         except ImportError as error:
-            yield error
+            yield info.name, error
 
 
 @cache
@@ -50,17 +51,21 @@ def _load(group: str) -> tuple[dict[str, Any], dict[str, str]]:
             raise EdgeeffError(f"two adapters of edgeeff.{group} are called {adapter.name!r}; one is {origin}")
         found[adapter.name] = adapter
 
-    for module in _modules(group):
+    for name, module in _modules(group):
         if isinstance(module, ImportError):
-            disabled[module.name or "?"] = f"pip install {module.name}"
+            disabled[name] = _cure(module)
         elif hasattr(module, "ADAPTER"):
             add(module.ADAPTER, module.__name__)
     for entry in entry_points(group=f"edgeeff.{group}"):
         try:
             add(entry.load(), entry.value)
         except ImportError as error:
-            disabled[entry.name] = f"pip install {error.name}"
+            disabled[entry.name] = _cure(error)
     return found, disabled
+
+
+def _cure(error: ImportError) -> str:
+    return f"pip install {error.name}" if isinstance(error, ModuleNotFoundError) else str(error)
 
 
 def _get(group: str, kind: str, name: str) -> Any:
@@ -68,7 +73,7 @@ def _get(group: str, kind: str, name: str) -> Any:
     if name in found:
         return found[name]
     if name in disabled:
-        raise UsageError(f"the {kind} {name!r} is disabled: a package is missing", disabled[name])
+        raise UsageError(f"the {kind} {name!r} is disabled: a package that it needs cannot be imported", disabled[name])
     raise unknown_name(kind, name, found)
 
 
@@ -94,7 +99,7 @@ def converter(name: str) -> Converter:
 
 def roads() -> dict[str, Road]:
     """Other projects' converters, by name: what modules of converters/ offer as ROAD."""
-    modules = [module for module in _modules("converters") if isinstance(module, ModuleType)]
+    modules = [module for _, module in _modules("converters") if isinstance(module, ModuleType)]
     return {module.ROAD.name: module.ROAD for module in modules if isinstance(getattr(module, "ROAD", None), Road)}
 
 

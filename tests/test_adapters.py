@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from edgeeff import registry
 from edgeeff.catalog import load_catalog
-from edgeeff.errors import EdgeeffError
+from edgeeff.errors import EdgeeffError, UsageError
 from edgeeff.protocols import Device, Runner, Transport
 from edgeeff.values import Connected, Target
 
@@ -61,3 +63,21 @@ def test_the_host_is_a_device() -> None:
     with host.open(Target("host", host.discover(())[0], CATALOG["host"])) as device:
         assert isinstance(device, Device)
         assert device.profile == CATALOG["host"] and device.info().kind == "host"
+
+
+@pytest.fixture
+def further_converters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose modules are converters too."""
+    package = import_module("edgeeff.converters")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    registry._load.cache_clear()
+    yield tmp_path
+    registry._load.cache_clear()
+
+
+def test_an_adapter_whose_package_is_missing_is_disabled_by_its_own_name(further_converters: Path) -> None:
+    (further_converters / "coreml.py").write_text("import no_such_package\n")
+    with pytest.raises(UsageError, match="the format 'coreml' is disabled") as caught:
+        registry.converter("coreml")
+    assert caught.value.hint == "pip install no_such_package"
+    assert {"onnx", "tflite"} <= set(registry.converters())
