@@ -26,7 +26,7 @@ where = click.option(
 )
 
 
-@click.group("baseline", short_help="Keep the files that edgeeff check compares with.")
+@click.group("baseline")
 def baseline() -> None:
     """Keep the files that `edgeeff check` compares with: in a folder for a CI cache, or in an archive for a release.
 

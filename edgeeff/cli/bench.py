@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgeeff.values import DeviceProfile, Measurement, Target
 
 
-@click.command("bench", short_help="Time model files on a device.")
+@click.command("bench")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--device",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 
 
-@click.command("check", short_help="Say whether a file became slower than its baseline.")
+@click.command("check")
 @click.argument("candidates", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--against", help="A file, manifest, folder, git ref (git:REF) or stored run (run:ID).")
 @click.option("--history", is_flag=True, help="No baseline: compare with earlier runs, by way of a reference model.")

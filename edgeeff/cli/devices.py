@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MARKS = {True: "ok", False: "FAILS", None: "note"}
 
 
-@click.group("devices", invoke_without_command=True, short_help="Show what is connected, and whether it works.")
+@click.group("devices", invoke_without_command=True)
 @json_option
 @click.pass_context
 def devices(ctx: click.Context, /, as_json: bool) -> None:

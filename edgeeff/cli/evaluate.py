@@ -24,7 +24,7 @@ _SAID_EACH_S = 20.0
 """Between two lines of progress where nobody watches a bar."""
 
 
-@click.command("evaluate", short_help="Top-1 and top-5 of a file on labelled images, and how close it is to another.")
+@click.command("evaluate")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder of images: one folder a class.")
 @click.option("--labels", type=click.Path(path_type=Path), help="A file of labels, in place of class folders.")

@@ -10,7 +10,7 @@ from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import UsageError
 
 
-@click.command("history", short_help="Show how latencies went over time.")
+@click.command("history")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option(
     "--index",

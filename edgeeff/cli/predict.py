@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "int8")
 
 
-@click.command("predict", short_help="Estimate a network's latency, by a model fitted to a few measured ones.")
+@click.command("predict")
 @click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
 @click.option("--fit", is_flag=True, help="Measure some networks on the device and fit the model; takes minutes.")
 @click.option("--verify", is_flag=True, help="Measure the variants too, and show how far the estimates are off.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeeff.profiling.join import StepTimes
 
 
-@click.command("profile", short_help="Time each op of a file.")
+@click.command("profile")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--device",

@@ -58,7 +58,7 @@ class _Start:
     precision: str
 
 
-@click.group("scale", invoke_without_command=True, short_help="Compound scaling: the largest network that fits.")
+@click.group("scale", invoke_without_command=True)
 @click.option("--variant", default="b0", show_default=True, metavar="NAME", help="What is scaled.")
 @click.option("--phi", type=float, help="Depth, width and resolution times alpha, beta, gamma ^ PHI.")
 @click.option("--target-macs", type=Amount("count", "1G or 400M"), help="The most multiply-adds, e.g. 1G.")

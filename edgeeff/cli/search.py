@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgeeff.training import ImageFolder, Loaded
 
 
-@click.command("search", short_help="Search a network for a device and your images.")
+@click.command("search")
 @click.option(
     "--train", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Images, a folder a class."
 )

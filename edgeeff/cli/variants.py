@@ -26,7 +26,7 @@ COLUMNS = (
 )
 
 
-@click.command("variants", short_help="List the networks.")
+@click.command("variants")
 @click.option("--family", "families", multiple=True, metavar="NAME", help="Only this family. Repeatable.")
 @json_option
 def variants(families: Sequence[str], as_json: bool) -> None:
