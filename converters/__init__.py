@@ -52,14 +52,6 @@ def on_held_out(network: Network, calibration: Calibration) -> Network:
     return replace(network, inputs=(images,), outputs=tuple(outputs(network.graph, images)), inputs_label=label)
 
 
-def trace_shapes(module: torch.nn.Module, shape: Sequence[int], *, name: str) -> Graph:
-    """The simplified graph of a network on the meta device, without its weights; see `_trace.trace_shapes`."""
-    from ._passes import simplify
-    from ._trace import trace_shapes as run
-
-    return simplify(run(module, shape, name=name))
-
-
 def quantize_for_timing(graph: Graph, image: Array) -> Graph:
     """Everything in int8 that can be, with the ranges of one image: for latency alone, which does not depend on them.
 

@@ -80,28 +80,6 @@ def trace(module: torch.nn.Module, inputs: Sequence[Tensor], *, name: str) -> Tr
     return Trace(graph, tuple(output.contiguous().numpy() for output in outputs))
 
 
-def trace_shapes(module: torch.nn.Module, shape: Sequence[int], *, name: str) -> Graph:
-    """The graph of a network on the meta device: nothing is computed or stored, so it takes no time and no memory.
-
-    Its weights are zeros of the right shapes. It is for counting, and for predicting what the network would cost.
-
-    Args:
-        module: of the supported operators, with its parameters on the meta device.
-        shape: of the input, NCHW, batch 1.
-    """
-    inputs = [torch.empty(tuple(shape), device="meta")]
-    recorder = _Recorder(module, inputs)
-    handles = recorder.watch_places()
-    try:
-        with torch.no_grad(), recorder:
-            outputs = _tensors(module.eval()(*inputs))
-    finally:
-        for handle in handles:
-            handle.remove()
-    names = tuple(recorder.name_of(output) for output in outputs)
-    return Graph(name, {"input": tuple(shape)}, tuple(recorder.nodes), names)
-
-
 def _tensors(result: object) -> list[Any]:
     """The tensors that a network returned, one or several."""
     if isinstance(result, Mapping):

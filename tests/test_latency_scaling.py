@@ -10,11 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from edgeeff import registry
-from edgeeff.cli.predict import shapes
 from edgeeff.cli.scale import scale
 from edgeeff.errors import UsageError
 from edgeeff.objective import SOFT
-from edgeeff.prediction.latency_model import LatencyModel, Sample, Setting, Stored, costs, costs_without_graph, save
+from edgeeff.prediction.latency_model import LatencyModel, Sample, Setting, Stored, costs_without_graph, save
 from edgeeff.prediction.probes import scaled
 from edgeeff.report.search_table import PAPER
 from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
@@ -39,13 +38,6 @@ def model(seconds_a_mmac: float = 3e-5, **dear: float) -> LatencyModel:
 
 def question(target_s: float, **dear: float) -> Question:
     return Question(B0, FAMILY, law_for("efficientnet"), model(**dear), target_s, SOFT)
-
-
-@pytest.mark.parametrize("name", ["b2", "mobilenetv2", "mobilenetv3-small", "resnet18", "shufflenetv2"])
-def test_a_family_counts_what_its_graph_costs(name: str) -> None:
-    family = next(f for f in registry.families().values() if name in f.variants)
-    variant = family.variants[name]
-    assert costs_without_graph(family.costs(variant)) == pytest.approx(costs(shapes(variant, family)))
 
 
 def test_all_lie_within_the_target_and_the_best_is_first() -> None:

@@ -18,7 +18,6 @@ from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import MeasurementError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from edgeeff.graph import Graph
     from edgeeff.prediction.latency_model import Costs, Setting, Stored
     from edgeeff.prediction.probes import Probe
     from edgeeff.protocols import Device, ModelFamily
@@ -225,20 +224,6 @@ def _latency_s(probe: Probe, setting: Setting, measured: dict[str, Measurement])
         reason = measurement.launches[-1].error or "no samples"
         raise MeasurementError(f"{probe.name} {setting} could not be timed: {reason}")
     return latency_s
-
-
-def shapes(variant: Variant, family: ModelFamily) -> Graph:
-    """The graph of a member of a family, without weights."""
-    from edgeeff.converters import trace_shapes
-    from edgeeff.errors import MissingExtraError
-
-    own = family.convention("edgeeff", variant)
-    padding, bn_eps = (own.padding, own.bn_eps) if own is not None else ("same", 1e-3)
-    try:
-        module = family.build(variant, classes=1000, padding=padding, bn_eps=bn_eps)
-    except ImportError as error:
-        raise MissingExtraError("torch", "torch", "building a network") from error
-    return trace_shapes(module, (1, 3, variant.resolution, variant.resolution), name=variant.name)
 
 
 def _show(
