@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from edgeeff.measuring.conditions import STATUS
+from edgeeff.measuring.conditions import STATUS, is_capped, status_shown
+from edgeeff.measuring.device_checks import states_of
 from edgeeff.values import DeviceState, Launch, Measurement
 
 MODERATE = 2
@@ -69,11 +70,11 @@ def runtime_build(measurement: Measurement) -> str | None:
     return None if version is None else f"{version} ({build_type(measurement) or 'build type unknown'})"
 
 
-def too_hot(states: Iterable[DeviceState | None]) -> Iterator[str]:
+def too_hot_to_compare(states: Iterable[DeviceState | None]) -> Iterator[str]:
+    """Says so where the device reached a status from which on nothing is compared, whatever its own profile allows."""
     hottest = max((state.thermal_status or 0 for state in states if state is not None), default=0)
     if hottest >= MODERATE:
-        name = STATUS[hottest] if hottest < len(STATUS) else "unknown"
-        yield f"thermal status {hottest} ({name}): from {MODERATE} ({STATUS[MODERATE]}) on nothing is compared"
+        yield f"{status_shown(hottest)}: from {MODERATE} ({STATUS[MODERATE]}) on nothing is compared"
 
 
 def throttled(states: Sequence[tuple[DeviceState | None, DeviceState | None]]) -> Iterator[str]:
@@ -85,9 +86,7 @@ def throttled(states: Sequence[tuple[DeviceState | None, DeviceState | None]]) -
 
 def is_throttled(state: DeviceState) -> bool:
     """Whether the board says that it is held back, or the clock is capped below what the hardware can do."""
-    limits, highest = state.cpu_frequency_limit_khz, state.cpu_frequency_max_khz
-    capped = limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
-    return bool(state.throttling) or capped
+    return bool(state.throttling) or is_capped(state)
 
 
 CHANGING: Mapping[str, Callable[[DeviceState], str | None]] = {
@@ -113,8 +112,7 @@ def _of_launches(measurement: Measurement, read: Callable[[Launch], str | None])
 
 
 def _of_states(launches: Sequence[Launch], read: Callable[[DeviceState], str | None]) -> str | None:
-    states = [state for launch in launches for state in (launch.state_before, launch.state_after) if state is not None]
-    return " and ".join(sorted({value for state in states if (value := read(state)) is not None})) or None
+    return " and ".join(sorted({value for state in states_of(launches) if (value := read(state)) is not None})) or None
 
 
 def _governors(state: DeviceState) -> str | None:

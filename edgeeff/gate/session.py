@@ -15,13 +15,14 @@ from edgeeff.compare import Comparison, Pair, PairResult
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.agreement import disagreements
 from edgeeff.gate.answers import answer
-from edgeeff.gate.comparable import changes, differences, throttled, too_hot, unfit
+from edgeeff.gate.comparable import changes, differences, throttled, too_hot_to_compare, unfit
 from edgeeff.gate.decision import Decision, Plan
 from edgeeff.gate.evidence import evidence
 from edgeeff.gate.figures import Limits, memory_is_open
 from edgeeff.gate.pairing import Bench, GateCase
 from edgeeff.measuring.commands import LaunchPolicy, PairPolicy
 from edgeeff.measuring.conditions import Gate
+from edgeeff.measuring.device_checks import states_of
 from edgeeff.measuring.launch import Case, Pushed, push, run_launch
 from edgeeff.protocols import Device, PairingRunner
 from edgeeff.stats import succeeded
@@ -169,9 +170,8 @@ class CheckRun:
         for name, measurement in self.sides.items():
             if not succeeded(measurement):
                 self._refuse(f"the {name} does not run: {measurement.launches[-1].error}")
-        launches = (*self.candidate.launches, *self.baseline.launches)
-        states = [state for launch in launches for state in (launch.state_before, launch.state_after)]
-        self._refuse(*too_hot(states), *changes(states))
+        states = list(states_of((*self.candidate.launches, *self.baseline.launches)))
+        self._refuse(*too_hot_to_compare(states), *changes(states))
         if not self.refusals:
             self._refuse_differences()
 
@@ -223,7 +223,7 @@ class CheckRun:
         """What the pairs so far say; a launch that failed is no reason to look again."""
         states = [(pair.state_before, pair.state_after) for pair in self.pairs]
         each = [state for both in states for state in both]
-        self._refuse(*too_hot(each), *changes(each))
+        self._refuse(*too_hot_to_compare(each), *changes(each))
         recent = self.pairs[-MAX_FAILURES:]
         if len(recent) == MAX_FAILURES and all(pair.error is not None for pair in recent):
             self.gave_up = f"{MAX_FAILURES} launches in a row failed: {recent[-1].error}"

@@ -28,8 +28,7 @@ def too_hot(state: DeviceState, limits: ThermalLimits) -> str | None:
     """Why a device is too hot to be measured; None where it is not, or cannot be told."""
     status, highest = state.thermal_status, limits.max_status
     if status is not None and highest is not None and status > highest:
-        name = STATUS[status] if status < len(STATUS) else "unknown"
-        return f"thermal status {status} ({name}), the limit is {highest}"
+        return f"{status_shown(status)}, the limit is {highest}"
     held_back = HEAT_WORDS & set(state.throttling or ())
     if held_back:
         return f"the board says: {', '.join(sorted(held_back))}"
@@ -37,6 +36,17 @@ def too_hot(state: DeviceState, limits: ThermalLimits) -> str | None:
     if celsius is not None and hottest is not None and celsius > hottest:
         return f"{celsius:.1f} °C, the limit is {hottest:g} °C"
     return None
+
+
+def status_shown(status: int) -> str:
+    """ "thermal status 3 (severe)"."""
+    return f"thermal status {status} ({STATUS[status] if status < len(STATUS) else 'unknown'})"
+
+
+def is_capped(state: DeviceState) -> bool:
+    """Whether a core's clock may not reach what its hardware can do; False where that cannot be read."""
+    limits, highest = state.cpu_frequency_limit_khz, state.cpu_frequency_max_khz
+    return limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
 
 
 def capped_since(first: DeviceState, now: DeviceState) -> str | None:

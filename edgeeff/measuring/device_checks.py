@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from edgeeff.measuring.conditions import is_capped
 from edgeeff.values import Caveat, DeviceState, Launch, Measurement
 
 LOW_BATTERY_PERCENT = 20
@@ -21,7 +22,7 @@ def clock(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
             f"the board says that it is held back: {', '.join(words)}",
             "give it a power supply that is strong enough, and a fan, and bench again",
         )
-    elif any(_capped(state) for state in states_of(good)):  # one that throttled was dropped
+    elif any(is_capped(state) for state in states_of(good)):  # one that throttled was dropped
         yield Caveat(
             "throttled",
             "the clock is capped below what the hardware can do: too hot, low power, or set so",
@@ -42,11 +43,6 @@ def clock(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
             "neither clock nor temperature can be read here: throttling would go unseen",
             "bench on the hardware itself rather than in a virtual machine, or repeat and compare with edgeeff report",
         )
-
-
-def _capped(state: DeviceState) -> bool:
-    limits, highest = state.cpu_frequency_limit_khz, state.cpu_frequency_max_khz
-    return limits is not None and highest is not None and any(a < b for a, b in zip(limits, highest, strict=False))
 
 
 def battery(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
