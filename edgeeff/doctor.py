@@ -17,6 +17,7 @@ from edgeeff.files import sha256_of
 from edgeeff.measuring.cases import Wanted, build_cases, usual_runner
 from edgeeff.measuring.commands import LaunchPolicy
 from edgeeff.measuring.conditions import too_hot
+from edgeeff.measuring.device_checks import LOW_BATTERY_PERCENT
 from edgeeff.measuring.launch import push, run_launch
 from edgeeff.protocols import Device
 from edgeeff.values import DeviceState
@@ -119,7 +120,7 @@ def _condition(device: Device, state: DeviceState) -> Finding:
         problems.append("the thermal status is overridden (adb shell cmd thermalservice reset)")
     if hot := too_hot(state, device.profile.thermal):
         problems.append(f"too hot: {hot}")
-    if state.battery_percent is not None and state.battery_percent < 20:
+    if state.battery_percent is not None and state.battery_percent < LOW_BATTERY_PERCENT:
         problems.append(f"battery at {state.battery_percent:.0f} %")
     if state.battery_saver:
         problems.append("the battery saver is on, which caps the clocks")
@@ -145,7 +146,7 @@ def _programs(device: Device) -> Finding:
             device.run(["sh", "-c", script], stdin=f"{word}\n", timeout_s=KILLED_WITHIN_S, on_stderr=errors.append)
         )
     except MeasurementError as error:
-        if "3" in error.message and errors == [f"err-{word}"]:
+        if error.message.endswith("exit code 3") and errors == [f"err-{word}"]:
             return Finding("programs", True, "start, read, write to both outputs and end with their exit code")
         return Finding("programs", False, error.message, error.hint)
     return Finding("programs", False, f"the exit code is lost ({lines})", "")

@@ -3,13 +3,13 @@
     EdgeeffError                 message, hint (the cure) and exit code
       UsageError            2    an unknown name, an impossible option, a missing or foreign input file
         MissingExtraError   2    a package is not installed; the hint is the pip command
-      InconclusiveError     3    the data cannot answer
       RefusedError          4    two sides that must not be compared
       DeviceError           5    the device is absent, lost, full, not permitted
       ConversionError       6    an unsupported op, a weight that does not fit, parity below its limit
       MeasurementError      7    every launch failed, no samples
 
-The exit codes are the contract of DESIGN.md's command line; 1 ("regressed") is a verdict, not an error.
+The exit codes are the contract of DESIGN.md's command line; 1 ("regressed") and 3 ("inconclusive") are verdicts, not
+errors: `compare.Verdict` has theirs.
 """
 
 from __future__ import annotations
@@ -48,12 +48,6 @@ class MissingExtraError(UsageError):
         super().__init__(f"{purpose} needs the package {package}", f"pip install 'edgeeff[{extra}]'")
         self.package = package
         self.extra = extra
-
-
-class InconclusiveError(EdgeeffError):
-    """The data at hand cannot answer the question."""
-
-    exit_code = 3
 
 
 class RefusedError(EdgeeffError):

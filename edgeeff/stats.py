@@ -87,11 +87,6 @@ def is_mean(launch: Launch) -> bool:
     return not launch.samples_ns and launch.summary is not None and launch.summary.median_ns is None
 
 
-def launch_medians_s(measurement: Measurement) -> list[float]:
-    """The median latency of each launch that succeeded, in seconds."""
-    return [launch_median_s(launch) for launch in succeeded(measurement)]
-
-
 def undisturbed_s(measurement: Measurement) -> float | None:
     """The latency of a run that nothing disturbed: the least, over the launches, of their 10th percentiles.
 

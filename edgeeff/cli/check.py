@@ -20,6 +20,7 @@ from edgeeff.cli._check_reports import Reports, report_options
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
+from edgeeff.gate.comparable import ALLOWABLE
 
 if TYPE_CHECKING:
     from edgeeff.compare import Check
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from edgeeff.gate.several import Build
     from edgeeff.measuring.cases import Wanted
     from edgeeff.protocols import Device
-
-ALLOWABLE = ("precision", "outputs", "runtime", "runtime build", "delegate")
 
 
 @click.command("check")
