@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,13 +24,38 @@ from edgeeff import registry
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Concat, Conv2d, Dense, Mean
 
-# A busy machine is slow; that is no fault of an example.
-settings.register_profile("edgeeff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is slow; that is no fault of an example. The examples are the same in each run: a verdict is that of
+# the code. `pytest --hypothesis-profile explore` looks further.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("edgeeff", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("edgeeff")
 
-# The background jobs of a shell script ignore Ctrl-C, and so would what the tests start there and stop by it.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What whoever starts the tests has set for other programs must not reach ours, nor those that they start.
+FOREIGN = re.compile(
+    r"(?i)(https?|ftp|all|no)_proxy|LC_.*|LANG|LANGUAGE|TZ|COLUMNS|LINES|TERM|NO_COLOR|FORCE_COLOR|CLICOLOR.*"
+    r"|PYTHON(?!PATH|HOME).*|(GIT|ADB|ANDROID|SSH|PG|XDG|OMP|MKL|OPENBLAS|KMP|GOMP|TORCH|TF|ORT|GITHUB|GITLAB)_.*"
+    r"|PG[A-Z]+|SOURCE_DATE_EPOCH|EDGEEFF_(?!REQUIRE_ALL|TEST_DEVICES|ACCEPT).*"
+)
+for variable in [name for name in os.environ if FOREIGN.fullmatch(name)]:
+    del os.environ[variable]
+os.environ["LC_ALL"] = "C.UTF-8"
+time.tzset()
+os.umask(0o022)
+
+# The background jobs of a shell script ignore Ctrl-C, nohup's SIGHUP, and so would what the tests start and stop.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty home: neither settings nor downloads of whoever starts the tests decide; nor does a network."""
+    made = tmp_path_factory.mktemp("home")
+    os.environ.update(HOME=str(made), HF_HOME=str(made / "huggingface"), HF_HUB_OFFLINE="1")
+    return made
 
 
 GOLDEN = Path(__file__).parent / "golden" / "benchmark_model"
@@ -94,6 +122,48 @@ def over(program: Callable[[str, str], str]) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives ports of 127.0.0.1 that nobody listens at, each once.
+
+    They are below those that the kernel gives to who asks for any: what was free a moment ago then stays so, and a
+    connection to where nobody listens cannot meet itself. Each of xdist's workers has a range of its own.
+    """
+    kernels = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(kernels.read_text().split()[0]) if kernels.exists() else 0
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 16
+    top = (lowest if lowest > 16_000 else 32_768) - 700 * worker
+    # Another run of the tests on this machine begins elsewhere.
+    candidates = iter([top - 1 - (os.getpid() + i) % 700 for i in range(700)])
+
+    def free() -> int:
+        for port in candidates:
+            try:
+                with socket.create_server(("127.0.0.1", port)):
+                    return port
+            except OSError:
+                continue
+        raise AssertionError("no port is free")
+
+    return free
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets a deadline pass when the test says so, and not when the machine is slow: pass_time(seconds, modules...).
+
+    The modules' time.monotonic() is ahead from then on.
+    """
+
+    def ahead(seconds: float, *modules: ModuleType) -> None:
+        clock = SimpleNamespace(**vars(time))
+        clock.monotonic = lambda: time.monotonic() + seconds
+        for module in modules:
+            monkeypatch.setattr(module, "time", clock)
+
+    return ahead
+
+
+@pytest.fixture(scope="session")
 def program() -> Callable[[str, str], str]:
     """Finds a program that pip cannot bring: program(name, cure) -> its path.
 
@@ -112,21 +182,28 @@ def program() -> Callable[[str, str], str]:
 
 
 @pytest.fixture(scope="session")
-def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def adb_server(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[dict[str, str]]:
     """A private adb server, the real one; the environment that leads to it."""
     from adbutils import adb_path
 
     home = tmp_path_factory.mktemp("adb")
     for _ in range(5):  # another program may take the port that was just free
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}
         with (home / "log").open("wb") as log:
             server = subprocess.Popen(
                 [adb_path(), "-L", f"tcp:localhost:{port}", "nodaemon", "server"],
                 stdout=log,
                 stderr=log,
-                env={**environment, "PATH": "/usr/bin:/bin", "ADB_MDNS_AUTO_CONNECT": "0"},
+                # It connects to nothing by itself: neither to what the network announces nor to emulators.
+                env={
+                    **environment,
+                    "PATH": "/usr/bin:/bin",
+                    "ADB_MDNS_AUTO_CONNECT": "0",
+                    "ADB_LOCAL_TRANSPORT_MAX_PORT": "5000",
+                },
             )
         if _answers(server, port):
             break
@@ -142,8 +219,8 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
 
 
 def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Whether a server listens within a minute, and has not ended since somebody else does."""
-    for _ in range(1200):
+    """Whether a server listens within minutes, and has not ended since somebody else does."""
+    for _ in range(6000):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
             return server.poll() is None
@@ -178,18 +255,17 @@ def postgres(program: Callable[[str, str], str]) -> Iterator[str]:
     server = str(places[-1] / "postgres") if places else program("postgres", "apt-get install postgresql")
     folder = Path(server).parent
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    data = Path("/tmp") / f"edgeeff-postgres-{os.getpid()}"  # its own user must reach it
-    data.mkdir(mode=0o700)
+    data = Path(tempfile.mkdtemp(prefix="edgeeff-postgres-", dir="/tmp"))  # its own user must reach it
     shutil.chown(data, user)
     as_user = {"user": user, "cwd": "/", "check": True, "stdout": subprocess.DEVNULL}
     try:
         subprocess.run(
-            [folder / "initdb", "-D", data / "db", "-U", "edgeeff", "--auth=trust", "--no-sync"],
+            [folder / "initdb", "-D", data / "db", "-U", "edgeeff", "--auth=trust", "--no-sync", "--no-locale"],
             **as_user,  # type: ignore[call-overload]
         )
         options = f"-c listen_addresses='' -c unix_socket_directories={data} -c fsync=off"
         subprocess.run(
-            [folder / "pg_ctl", "-D", data / "db", "-l", data / "log", "-w", "-o", options, "start"],
+            [folder / "pg_ctl", "-D", data / "db", "-l", data / "log", "-w", "-t", "600", "-o", options, "start"],
             **as_user,  # type: ignore[call-overload]
         )
         try:
