@@ -38,14 +38,14 @@ def network(path: Path, convolutions: int, channels: int = 8, pixels: int = 32, 
 
 def check(tmp_path: Path, *arguments: object) -> tuple[int, dict[str, Any], str]:
     argv = [*COMMAND, *map(str, arguments), "--out", str(tmp_path / "out"), "--json"]
-    run = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=600, cwd=tmp_path)
     return run.returncode, json.loads(run.stdout), run.stderr
 
 
 def test_work_that_was_added_is_found_and_written_down(tmp_path: Path) -> None:
-    """A file that really calls more work: 12 convolutions against 8."""
-    slow, fast = network(tmp_path / "slow.onnx", 12), network(tmp_path / "fast.onnx", 8)
-    code, document, errors = check(tmp_path, slow, "--against", fast)
+    """A file that really calls more work: 24 convolutions against 2, which no load of the machine can hide."""
+    slow, fast = network(tmp_path / "slow.onnx", 24), network(tmp_path / "fast.onnx", 2)
+    code, document, errors = check(tmp_path, slow, "--against", fast, "--seconds", "500")
     assert (code, document["verdict"]) == (1, "regressed"), errors
     assert 1.01 < document["low"] < document["ratio"] < document["high"]
     assert {"verdict", "ratio", "low", "high", "launches", "reasons"} <= set(document)
@@ -61,10 +61,10 @@ def test_work_that_was_added_is_found_and_written_down(tmp_path: Path) -> None:
 
 def test_two_interpreters_take_turns(tmp_path: Path, small_onnx: Path, small_tflite: Path) -> None:
     """TFLite on LiteRT against ONNX on onnxruntime: NHWC and NCHW, a process each, the same answers."""
-    arguments = ("--against-runtime", "onnxruntime", "--runtime-python", sys.executable, "--seconds", "4")
+    arguments = ("--against-runtime", "onnxruntime", "--runtime-python", sys.executable, "--seconds", "0.001")
     code, document, errors = check(tmp_path, small_tflite, "--against", small_onnx, *arguments)
     assert document["verdict"] != "refused", (document, errors)
-    assert document["launches"] > 0 and code in (0, 1, 3)
+    assert document["launches"] > 0 and code == 3  # one pair decides nothing
     assert document["name"] == "small.tflite, litert against onnxruntime"
     alone, _, _ = check(tmp_path, small_tflite, "--against", small_onnx)
     assert alone == 4
@@ -113,28 +113,32 @@ def test_several_models_are_one_document_and_the_gravest_code(tmp_path: Path, sm
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.onnx").write_bytes(small_onnx.read_bytes())
         network(tmp_path / folder / "b.onnx", 1, pixels=32 if folder == "new" else 48)
-    code, document, _ = check(tmp_path, tmp_path / "new", "--against", tmp_path / "old", "--seconds", "1")
+    code, document, _ = check(tmp_path, tmp_path / "new", "--against", tmp_path / "old", "--seconds", "0.001")
     assert (code, document["verdict"]) == (4, "refused")
     assert [each["verdict"] for each in document["checks"]] == ["inconclusive", "refused"]
 
 
 def test_ctrl_c_keeps_what_was_measured_and_is_never_a_pass(tmp_path: Path, small_onnx: Path) -> None:
-    argv = [*COMMAND, str(small_onnx), "--against", str(small_onnx), "--out", str(tmp_path / "out"), "--json"]
+    """In the second pair, whose candidate never comes to its first call: so the check cannot have ended before."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nif grep -qs '\"record\":\"pair\"' {tmp_path}/out/*.jsonl; then\n"
+        f"    touch {tmp_path}/waits\n    exec sleep 100000\nfi\nexec '{sys.executable}' \"$@\"\n"
+    )
+    python.chmod(0o755)
+    argv = [*COMMAND, str(small_onnx), "--against", str(small_onnx), "--runtime-python", str(python)]
+    argv += ["--out", str(tmp_path / "out"), "--json"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and '"record":"pair"' not in written(tmp_path / "out"):
-            time.sleep(0.05)
+        while not (tmp_path / "waits").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=600)
     document = json.loads(out)
     assert (process.returncode, document["verdict"]) == (130, "inconclusive"), errors
     assert document["reasons"][0].startswith("interrupted, after ")
     (comparison,) = store.read_comparisons(tmp_path / "out")
-    assert comparison.log_ratios
-
-
-def written(folder: Path) -> str:
-    return "".join(path.read_text() for path in folder.glob("*.jsonl"))
+    assert len(comparison.log_ratios) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,6 +155,6 @@ def test_bad_input_is_one_sentence(arguments: list[str], message: str, tmp_path:
     (tmp_path / "broken.onnx").write_bytes(small_onnx.read_bytes()[:50])
     names = {"model": small_onnx, "broken": tmp_path / "broken.onnx"}
     argv = [*COMMAND, *(argument.format(**names) for argument in arguments)]
-    run = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=600, cwd=tmp_path)
     assert run.returncode == 2, run.stderr
     assert message in run.stderr and "Traceback" not in run.stderr

@@ -18,14 +18,14 @@ from edgeeff.errors import MeasurementError
 from edgeeff.measuring.commands import Output, PairPolicy, PairRequest, PairSide
 from edgeeff.measuring.pair_records import PairRecordRunner
 
-QUICK = PairPolicy(warmup_runs=2, warmup_s=0.0, pairs=12, min_pairs=3, max_s=10.0, timeout_s=60.0)
+QUICK = PairPolicy(warmup_runs=2, warmup_s=0.0, pairs=12, min_pairs=3, max_s=600.0, timeout_s=600.0)
 
 
 def run(candidate: PairSide, baseline: PairSide, **changes: Any) -> PairResult:
     request = replace(PairRequest(candidate, baseline, "cpu", 1, 0, 7, outputs=True, policy=QUICK), **changes)
     runner = PairRecordRunner((sys.executable, str(runner_file())))
     command = runner.pair_command(request)
-    done = subprocess.run(command.argv, input=command.stdin, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command.argv, input=command.stdin, capture_output=True, text=True, timeout=900)
     failure = MeasurementError(f"ended with exit code {done.returncode}") if done.returncode else None
     return runner.parse_pair(Output(tuple(done.stdout.splitlines()), failure=failure))
 
@@ -42,7 +42,7 @@ def test_calls_alternate_in_the_order_of_the_seed(small_onnx: Path) -> None:
         assert len(launch.samples_ns) == len(launch.cpu_ns or ()) == 12
         assert launch.warmup_runs == 2 and (launch.runtime_version or "").startswith("onnxruntime ")
         assert launch.ops == launch.delegated_ops
-        assert launch.voluntary_switches is not None and launch.voluntary_switches <= 12
+        assert launch.voluntary_switches is not None
     rng = random.Random(7)
     loaded = ["candidate", "baseline"]
     rng.shuffle(loaded)
@@ -53,16 +53,16 @@ def test_calls_alternate_in_the_order_of_the_seed(small_onnx: Path) -> None:
 
 def test_both_formats_and_processes_get_the_same_picture(small_onnx: Path, small_tflite: Path) -> None:
     """One side in a process of its own, of another runtime: NHWC against NCHW."""
-    result = run(side(small_tflite, sys.executable), side(small_onnx))
+    result = run(side(small_tflite, sys.executable), side(small_onnx), policy=replace(QUICK, pairs=200))
     assert result.pair.error is None
     assert result.candidate is not None and result.baseline is not None
     assert result.candidate.inputs[0].shape == result.baseline.inputs[0].shape == (1, 3, 32, 32)
     np.testing.assert_allclose(result.candidate.outputs[0], result.baseline.outputs[0], atol=1e-5)
     assert np.abs(result.baseline.outputs[0]).max() > 0.01
     assert (result.pair.involuntary_switches or 0) >= 0
-    assert len(result.pair.baseline.samples_ns) == 12
-    # To wait for one's turn is no waiting of the model's.
-    assert (result.pair.candidate.voluntary_switches or 0) < 12
+    assert len(result.pair.baseline.samples_ns) == 200
+    # To wait for one's turn, two hundred times, is no waiting of the model's; a page that is not there may be some.
+    assert (result.pair.candidate.voluntary_switches or 0) < 100
 
 
 def test_slow_models_get_fewer_pairs_but_the_least_number(small_onnx: Path) -> None:
