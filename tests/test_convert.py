@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -257,17 +256,18 @@ def test_no_space_names_the_cure():
     )
 
 
-def test_interrupted_at_any_moment_nothing_half_written_stays(tmp_path):
+def test_interrupted_at_any_step_nothing_half_written_stays(tmp_path):
+    """As soon as each line of its progress is there: the steps between them are of some 0.1 to 1 s."""
     argv = [sys.executable, "-m", "edgeeff", "convert", "--variant", "lite0", "--format", "onnx", "--format", "tflite"]
-    for delay in (0.2, 1.0, 1.6, 2.0, 2.4):
+    for step in ("tracing lite0", "lite0-fp32.onnx", "lite0-fp32.tflite"):
         process = subprocess.Popen(
             [*argv, "--out", str(tmp_path)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        time.sleep(delay)
+        assert any(step in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode in (0, 130, -signal.SIGINT)
-        assert "Traceback" not in stderr or delay < 0.5  # before main() Python itself answers
+        _, stderr = process.communicate(timeout=600)
+        assert process.returncode in (0, 130)  # the last step may have ended
+        assert "Traceback" not in stderr
         for path in tmp_path.iterdir():
             if path.suffix == ".json":
                 assert read_manifest(path.with_suffix("")) is not None
