@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,19 +33,24 @@ class Passing(nn.Module):
     def forward(self, x):
         return x
 
+class Endless(nn.Module):
+    def forward(self, x):
+        while True:
+            x = torch.sin(x)
+
 class Finalized:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
 
 def stopped():
     Finalized()  # what is raised in a finalizer Python swallows
-    time.sleep(20)
+    time.sleep(100_000)
     return small()
 
 def caught():
     try:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(20)
+        time.sleep(100_000)
     except BaseException:
         pass
     return small()
@@ -63,7 +67,7 @@ partial = functools.partial(small, 1)
 
 def edgeeff(*arguments: str, cwd: Path, **how: object) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "edgeeff", *arguments]
-    given = {"cwd": cwd, "capture_output": True, "text": True, "timeout": 120, "check": False, **how}
+    given = {"cwd": cwd, "capture_output": True, "text": True, "timeout": 600, "check": False, **how}
     return subprocess.run(argv, **given)  # type: ignore[call-overload,no-any-return]
 
 
@@ -90,7 +94,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["convert", "--module", "mynet:nan", "--input", "1x3x8x8"], 6, "NaN"),
         (["convert", "--module", "mynet:script", "--input", "1x3x8x8"], 6, "TorchScript"),
         (["convert", "--module", "mynet:partial", "--input", "1x3x8x8"], 6, "mynet:partial"),
-        (["convert", "--module", "mynet:small", "--input", "1x3x99999x99999"], 2, "memory"),
+        # More than a processor can address, whatever memory the machine has and promises.
+        (["convert", "--module", "mynet:small", "--input", "1x99999x99999x99999"], 2, "memory"),
         (["convert", "--variant", "b0", "--weights", "a" * 300], 2, "name too long"),
         (["convert", "--variant", "b0", "--classes", "0"], 2, "--classes"),
         (["bench", "a" * 300 + ".onnx"], 2, "name too long"),
@@ -112,7 +117,7 @@ def test_one_sentence_and_one_document(folder: Path, arguments: list[str], code:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jsonl")
-    done = edgeeff("report", ".", cwd=tmp_path, timeout=30)
+    done = edgeeff("report", ".", cwd=tmp_path, timeout=600)
     assert (done.returncode, "not a regular file" in done.stderr) == (2, True)
 
 
@@ -133,7 +138,7 @@ def test_a_full_output_is_a_sentence(tmp_path: Path) -> None:
 def test_bench_needs_no_stream(folder: Path, tmp_path: Path) -> None:
     arguments = ["bench", str(folder / "small.tflite"), "--seconds", "1", "--out", "results"]
     line = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "edgeeff", *arguments]
-    assert subprocess.run(line, cwd=tmp_path, timeout=120, check=False).returncode == 0
+    assert subprocess.run(line, cwd=tmp_path, timeout=600, check=False).returncode == 0
     assert edgeeff("report", cwd=tmp_path).returncode == 0
 
 
@@ -149,7 +154,7 @@ def test_a_package_that_does_not_load_is_a_sentence(folder: Path, tmp_path: Path
 def test_a_closed_stderr_takes_no_message_into_the_file(folder: Path, tmp_path: Path) -> None:
     arguments = ["convert", "--module", "mynet:small", "--input", "1x3x16x16", "--out", str(tmp_path)]
     line = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-m", "edgeeff", *arguments]
-    assert subprocess.run(line, cwd=folder, capture_output=True, timeout=120, check=False).returncode == 0
+    assert subprocess.run(line, cwd=folder, capture_output=True, timeout=600, check=False).returncode == 0
     (written,) = tmp_path.glob("*.tflite")
     assert written.read_bytes() == (folder / "small.tflite").read_bytes()
 
@@ -157,19 +162,10 @@ def test_a_closed_stderr_takes_no_message_into_the_file(folder: Path, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("line", ["tracing", "launch 1"])
 def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number: int, line: str) -> None:
-    arguments = {
-        "tracing": ["convert", "--variant", "b7", "--weights", "random", "--out", str(tmp_path)],
-        "launch 1": [
-            "bench",
-            "small.tflite",
-            "--seconds",
-            "60",
-            "--precision-target",
-            "0.0001%",
-            "--out",
-            str(tmp_path),
-        ],
-    }[line]
+    """Neither ends by itself within the test: the tracing never, the session after an hour."""
+    endless = ["convert", "--module", "mynet:Endless", "--input", "1x3x8x8"]
+    unsure = ["bench", "small.tflite", "--seconds", "3600", "--precision-target", "0.0001%"]
+    arguments = [*{"tracing": endless, "launch 1": unsure}[line], "--out", str(tmp_path)]
     argv = [sys.executable, "-m", "edgeeff", *arguments, "--json"]
 
     def unblocked() -> None:  # nohup's children ignore SIGHUP, and so would this one
@@ -180,9 +176,8 @@ def test_stopping_leaves_nothing_half_done(folder: Path, tmp_path: Path, number:
         assert process.stderr is not None
         while line not in (text := process.stderr.readline()):
             assert text
-        time.sleep(0.1)  # into the middle of the next launch, or of the work (b7 takes ten times as long)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted"
