@@ -25,8 +25,9 @@ FOLDER = "/data/local/tmp/edgeeff"
 """Where adb's shell may write and start programs."""
 
 
-SETTLE_S = 3.0
-SETTLING = ("connecting", "authorizing", "unauthorized")
+SETTLING_S = {"connecting": 30.0, "authorizing": 30.0, "unauthorized": 3.0}
+"""How long a device that has just been connected may be in a state that passes. A new computer's key makes it
+unauthorized until it has taken the key, or until its owner allows it, which nobody waits for."""
 
 UNREACHABLE = "is it switched on and in this network, and does it listen there (wireless debugging, or adb tcpip 5555)?"
 
@@ -42,7 +43,7 @@ class AdbTransport:
         states = {device.address: device.state for device in found}
         gone = [address for address in addresses if states.get(address, "offline") == "offline"]
         told = {address: _reconnected(server, address) for address in gone if re.search(r":\d+$", address)}
-        if not told and not any(states.get(address) in SETTLING for address in addresses):
+        if not told and not any(states.get(address) in SETTLING_S for address in addresses):
             return found
         _wait_until_settled(server, addresses)
         found = self._seen(server)
@@ -90,12 +91,12 @@ def _reconnected(server: Server, address: str) -> str:
 
 
 def _wait_until_settled(server: Server, addresses: Sequence[str]) -> None:
-    """A device that has just been connected counts as unauthorized until it has taken our key."""
-    deadline = time.monotonic() + SETTLE_S
+    """Until no device is any more in a state that passes, or has been for too long."""
+    began = time.monotonic()
     with suppress(RefusedError):
-        while time.monotonic() < deadline:
-            states = server.states()
-            if not any(states.get(address) in SETTLING for address in addresses):
+        while True:
+            states, waited_s = server.states(), time.monotonic() - began
+            if not any(waited_s < SETTLING_S.get(states.get(address, ""), 0.0) for address in addresses):
                 return
             time.sleep(0.1)
 

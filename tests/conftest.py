@@ -189,6 +189,7 @@ def adb_server(
     from adbutils import adb_path
 
     home = tmp_path_factory.mktemp("adb")
+    subprocess.run([adb_path(), "keygen", str(home / "adbkey")], capture_output=True, check=True)
     for _ in range(5):  # another program may take the port that was just free
         port = free_port()
         environment = {"ANDROID_ADB_SERVER_PORT": str(port), "ANDROID_USER_HOME": str(home), "HOME": str(home)}

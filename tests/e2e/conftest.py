@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -40,20 +41,27 @@ def phones() -> ModuleType:
 
 @pytest.fixture
 def phone(
-    phones: ModuleType, adb_server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phones: ModuleType,
+    adb_server: dict[str, str],
+    free_port: Callable[[], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Any]]:
     """Makes phones that the adb server can connect to: a Pixel 8, with other properties where given.
 
-    Nothing is downloaded for them: what is asked for over https finds nobody.
+    Their owner has allowed this computer, where the test says nothing else. Nothing is downloaded for them: what is
+    asked for over https finds nobody.
     """
+    key = phones.public_key((Path(adb_server["ANDROID_USER_HOME"]) / "adbkey.pub").read_bytes())
     folders = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE")}
     for name, value in {**adb_server, **folders, "https_proxy": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
     made: list[Any] = []
 
-    def make(properties: dict[str, str] | None = None, **options: Any) -> Any:
-        made.append(phones.Phone(tmp_path / f"phone{len(made)}", {**PIXEL, **(properties or {})}, **options))
+    def make(properties: dict[str, str] | None = None, *, known: bool = True, allows: bool = True) -> Any:
+        root = tmp_path / f"phone{len(made)}"
+        keys = [key] if known else []
+        made.append(phones.Phone(root, {**PIXEL, **(properties or {})}, free_port(), keys, allows=allows))
         return made[-1]
 
     yield make
@@ -64,3 +72,5 @@ def phone(
         each.close()
         with suppress(RefusedError):  # the server does not know it any more
             Server.from_environment().ask("host:disconnect:" + each.serial)
+    while made and Server.from_environment().states():  # it forgets them after it has answered
+        time.sleep(0.01)

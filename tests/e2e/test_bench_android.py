@@ -284,7 +284,7 @@ def test_sustained(phone: Make, runner: Callable[..., Path], small_tflite: Path,
 
 
 def test_an_unauthorized_phone(phone: Make, small_tflite: Path, tmp_path: Path) -> None:
-    serial = phone(allows=False).serial
+    serial = phone(known=False, allows=False).serial
     done = bench(tmp_path, small_tflite, "--device", f"adb:{serial}", "--json")
     assert done.returncode == 5
     error = json.loads(done.stdout)["error"]

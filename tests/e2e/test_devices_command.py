@@ -33,7 +33,7 @@ def connect() -> Callable[..., None]:
 
 
 def test_what_is_connected_in_which_state_and_what_it_would_run(phone: Make, connect: Any, tmp_path: Path) -> None:
-    ready, locked = phone(), phone(allows=False)
+    ready, locked = phone(), phone(known=False, allows=False)
     connect(ready, locked)
     done = devices(tmp_path, "--json")
     assert done.returncode == 0, done.stderr

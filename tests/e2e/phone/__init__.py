@@ -13,6 +13,7 @@ import shutil
 import socket
 import struct
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -56,19 +57,22 @@ class Phone(Files):
 
     Args:
         root: the folder that holds its files.
+        port: where it listens.
+        known_keys: of the computers that its owner has allowed.
         allows: whether its owner allows an unknown computer that asks.
     """
 
-    def __init__(self, root: Path, properties: dict[str, str], *, allows: bool = True, authenticates: bool = True):
+    def __init__(
+        self, root: Path, properties: dict[str, str], port: int, known_keys: Sequence[Key] = (), *, allows: bool = True
+    ) -> None:
         super().__init__(root, properties)
-        self.allows, self.authenticates = allows, authenticates
+        self.port, self.allows = port, allows
         self.faults = Faults()
-        self.known_keys: list[Key] = []
+        self.known_keys = list(known_keys)
         self.commands: list[str] = []
         self._shell = Shell(root)
         self.running = self._shell.running
         self._links: list[socket.socket] = []
-        self.port = 0
         self.power_on()
 
     @property
@@ -78,7 +82,6 @@ class Phone(Files):
     def power_on(self) -> None:
         """It boots, and listens where it listened before."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
         self.boot()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -135,8 +138,6 @@ class Phone(Files):
         while True:
             command, kind, _, data = connection.receive()
             if command == CNXN and not self.faults.offline:
-                if not self.authenticates:
-                    break
                 connection.send(AUTH, TOKEN, 0, token)
             elif command == AUTH and kind == SIGNATURE:
                 if any(verifies(key, token, data) for key in self.known_keys):
