@@ -49,7 +49,6 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
-
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty home: neither settings nor downloads of whoever starts the tests decide; nor does a network."""
@@ -182,9 +181,7 @@ def program() -> Callable[[str, str], str]:
 
 
 @pytest.fixture(scope="session")
-def adb_server(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[dict[str, str]]:
+def adb_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[dict[str, str]]:
     """A private adb server, the real one; the environment that leads to it."""
     from adbutils import adb_path
 

@@ -122,7 +122,7 @@ def test_ctrl_c_keeps_what_was_measured_and_is_never_a_pass(tmp_path: Path, smal
     """In the second pair, whose candidate never comes to its first call: so the check cannot have ended before."""
     python = tmp_path / "python"
     python.write_text(
-        f"#!/bin/sh\nif grep -qs '\"record\":\"pair\"' {tmp_path}/out/*.jsonl; then\n"
+        f'#!/bin/sh\nif grep -qs \'"record":"pair"\' {tmp_path}/out/*.jsonl; then\n'
         f"    touch {tmp_path}/waits\n    exec sleep 100000\nfi\nexec '{sys.executable}' \"$@\"\n"
     )
     python.chmod(0o755)

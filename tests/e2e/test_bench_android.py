@@ -30,7 +30,7 @@ Make = Callable[..., Any]
 
 def bench(folder: Path, *arguments: object, seconds: float = 2) -> subprocess.CompletedProcess[str]:
     argv = [*EDGEEFF, "bench", "--seconds", str(seconds), *map(str, arguments)]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 def test_a_phone_by_its_catalog_name(
@@ -118,20 +118,25 @@ def test_a_run_without_xnnpack_is_marked(
 def test_a_phone_that_gets_hot_is_waited_for_and_measured_again(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
+    """The first launch throttles the phone: the clock's limit falls while it runs, and rises as it is waited for."""
     double = phone()
-    # The first launch throttles the phone: the clock's limit falls while it runs, and rises after some time.
-    limit = double.path("/sys/devices/system/cpu/cpu3/cpufreq/scaling_max_freq")
-    heat = (
-        f"if [ ! -e {tmp_path}/heated ]; then touch {tmp_path}/heated; echo 1400000 > {limit}\n"
-        f"(sleep 4; echo 2800000 > {limit}) </dev/null >/dev/null 2>&1 & fi"
-    )
-    arguments = [small_tflite, "--device", f"adb:{double.serial}", "--runner", runner(before=heat), "--cooldown", "30"]
-    done = bench(tmp_path, *arguments, "--json", seconds=6)
-    assert done.returncode == 0, done.stderr
-    (m,) = json.loads(done.stdout)["measurements"]
+    limit = "/sys/devices/system/cpu/cpu3/cpufreq/scaling_max_freq"
+    heat = f"[ -e {tmp_path}/heated ] || {{ touch {tmp_path}/heated; echo 1400000 > {double.path(limit)}; }}"
+    argv = [*EDGEEFF, "bench", str(small_tflite), "--device", f"adb:{double.serial}", "--runner", runner(before=heat)]
+    argv += ["--cooldown", "600", "--seconds", "600", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None and process.stdout is not None
+        told = ""
+        for line in process.stderr:
+            told += line
+            if "waiting up to 600 s for it to cool" in line:
+                double.write(limit, "2800000\n")
+        (m,) = json.loads(process.stdout.read())["measurements"]
+    assert process.returncode == 0, told
     assert m["failed_launches"] == 1 and m["launches"] >= 1
-    assert "dropped, since the device throttled while it ran: the clock of core 3 is capped at 1.40 GHz" in done.stderr
-    assert "waiting up to 30 s for it to cool" in done.stderr
+    assert "dropped, since the device throttled while it ran: the clock of core 3 is capped at 1.40 GHz" in told
+    assert told.count("waiting up to 600 s for it to cool") == 1
 
 
 def test_power_cut_in_the_middle_keeps_what_was_measured(
@@ -141,7 +146,7 @@ def test_power_cut_in_the_middle_keeps_what_was_measured(
     cut = f"[ -e {tmp_path}/one ] || {{ touch {tmp_path}/one; exec 3>&1; }}\n"
     path = runner(after=f"[ -e {tmp_path}/two ] && echo POWER-CUT\ntouch {tmp_path}/two", before=cut)
     double.faults.cut_after = b"POWER-CUT"
-    done = bench(tmp_path, small_tflite, "--device", f"adb:{double.serial}", "--runner", path, "--json", seconds=20)
+    done = bench(tmp_path, small_tflite, "--device", f"adb:{double.serial}", "--runner", path, "--json", seconds=600)
     assert done.returncode == 5
     assert f"{double.serial} was lost" in done.stderr
     (m,) = json.loads(done.stdout)["measurements"]
@@ -207,16 +212,16 @@ def test_fixed_performance_is_ended_also_by_who_stops_it(
     number: int, phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
     double = phone()
-    path = runner(before=f"touch {tmp_path}/began; sleep 300")
+    path = runner(before=f"touch {tmp_path}/began; sleep 100000")
     argv = [*EDGEEFF, "bench", str(small_tflite), "--device", f"adb:{double.serial}", "--runner", str(path)]
     process = subprocess.Popen([*argv, "--fixed-performance"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(2400):
+        for _ in range(12_000):
             if (tmp_path / "began").exists():
                 break
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130, errors
@@ -224,7 +229,7 @@ def test_fixed_performance_is_ended_also_by_who_stops_it(
         "power set-fixed-performance-mode-enabled true",
         "power set-fixed-performance-mode-enabled false",
     ]
-    for _ in range(600):
+    for _ in range(6000):
         if not double.running():
             break
         time.sleep(0.05)
@@ -236,23 +241,23 @@ def test_ctrl_c_reaches_each_of_several_devices(
     phone: Make, runner: Callable[..., Path], small_tflite: Path, tmp_path: Path
 ) -> None:
     doubles = [phone(), phone()]
-    path = runner(before=f"touch {tmp_path}/began-$$; sleep 300")
+    path = runner(before=f"touch {tmp_path}/began-$$; sleep 100000")
     devices = [part for double in doubles for part in ("--device", f"adb:{double.serial}")]
     argv = [*EDGEEFF, "bench", str(small_tflite), *devices, "--runner", str(path), "--fixed-performance"]
     process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(2400):
+        for _ in range(12_000):
             if len(list(tmp_path.glob("began-*"))) == 2:
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130, errors
     for double in doubles:
         assert (double.root / "cmd.log").read_text().splitlines()[-1].endswith("mode-enabled false")
-        for _ in range(600):
+        for _ in range(6000):
             if not double.running():
                 break
             time.sleep(0.05)
@@ -294,7 +299,7 @@ def test_an_unauthorized_phone(phone: Make, small_tflite: Path, tmp_path: Path) 
 def test_no_phone_at_all_never_becomes_the_host(adb_server: dict[str, str], small_tflite: Path, tmp_path: Path) -> None:
     environment = {**os.environ, **adb_server}
     argv = [*EDGEEFF, "bench", str(small_tflite), "--device", "android"]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 5
     assert "no connected device fits 'android'; connected by adb: nothing" in done.stderr
     assert not (tmp_path / "results").exists()

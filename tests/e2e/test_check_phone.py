@@ -28,7 +28,7 @@ def test_sides_are_paired_by_process_which_is_coarser_and_is_told(
     noisy.write_text(printed)
     argv = [sys.executable, "-m", "edgeeff", "check", small_tflite, "--against", small_tflite, "--json"]
     argv += ["--device", f"adb:{phone().serial}", "--runner", noisy, "--out", tmp_path / "out", "--seconds", "600"]
-    done = subprocess.run(list(map(str, argv)), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(list(map(str, argv)), cwd=tmp_path, capture_output=True, text=True, timeout=900)
     document = json.loads(done.stdout)
     assert (done.returncode, document["verdict"], document["coarse"]) == (3, "inconclusive", True), done.stderr
     assert "3 launches in a row failed: the candidate: " in document["reasons"][0]
