@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 from edgeeff.benchmarks._python import SOURCE, runner_file, write_runner
 from edgeeff.benchmarks._runner import _measure
 from edgeeff.benchmarks._runner._inputs import fill
-from edgeeff.benchmarks._runner._onnxruntime import build_type
+from edgeeff.benchmarks._runner._onnxruntime import build_type, load_onnxruntime
 
 RUNNER = runner_file()
 
@@ -110,6 +110,24 @@ def test_inputs_of_every_type_are_filled(element: str, tmp_path: Path) -> None:
     path = identity(tmp_path / "m.onnx", getattr(TensorProto, element), ["batch", 4])
     code, records = run(path, "onnxruntime")
     assert code == 0, records
+
+
+def test_an_input_outlives_an_onnxruntime_that_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `bind_ortvalue_input` as 1.20 to 1.24 have it, the array was freed, and the model ran on whatever came."""
+    monkeypatch.setattr(
+        "onnxruntime.IOBinding.bind_ortvalue_input",
+        lambda self, name, value: self._iobinding.bind_ortvalue_input(name, value._ortvalue),
+    )
+    shape = [1, 3, 64, 64]
+    model = identity(tmp_path / "identity.onnx", TensorProto.FLOAT, [*shape])
+    loaded = load_onnxruntime({"model": str(model), "threads": 1, "seed": 5, "shapes": {}})
+    others = [np.full(shape, 7, np.float32) for _ in range(20)]
+    loaded.invoke()
+    ((_, output, _, _),) = loaded.outputs()
+    np.testing.assert_array_equal(output, fill(np.random.default_rng(5), "x", np.dtype("float32"), shape, 0.0, 0))
+    assert len(others) == 20
 
 
 @pytest.mark.parametrize("element", ["STRING", "BFLOAT16"])

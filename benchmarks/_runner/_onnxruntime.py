@@ -42,6 +42,7 @@ def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda opti
     session = onnxruntime.InferenceSession(spec["model"], options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(spec["seed"])
     binding = session.io_binding()
+    binding.fed = []  # onnxruntime uses an array's memory, and up to 1.24 at least does not keep it alive
     for tensor in session.get_inputs():
         element = tensor.type.partition("(")[2].rstrip(")")
         try:
@@ -49,7 +50,8 @@ def open_onnxruntime(spec: Facts, configure: Callable[[Any], None] = lambda opti
         except TypeError:
             raise RunnerError("input", f"input {tensor.name!r} is a {tensor.type}, which cannot be filled") from None
         value = fill(rng, tensor.name, dtype, shape_to_run(tensor.name, tensor.shape, spec["shapes"]), 0.0, 0)
-        binding.bind_ortvalue_input(tensor.name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
+        binding.fed.append(onnxruntime.OrtValue.ortvalue_from_numpy(value))
+        binding.bind_ortvalue_input(tensor.name, binding.fed[-1])
     for tensor in session.get_outputs():
         binding.bind_output(tensor.name)
     return (
