@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeeff.codec import decode
+from edgeeff.documents import read_document
 from edgeeff.errors import UsageError
-from edgeeff.files import read_bytes, replacing, sha256_of
+from edgeeff.files import replacing, sha256_of
 from edgeeff.values import Artifact
 
 SCHEMA = 1
@@ -49,12 +49,8 @@ def read_manifest(path: Path) -> Artifact | None:
     source = manifest_path(path)
     if not source.exists():
         return None
-    content = read_bytes(source)
     try:
-        document = json.loads(content)
-        if document["schema"] > SCHEMA:
-            raise UsageError(f"{source} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
-        artifact = decode(Artifact, {**document, "path": str(path)})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        artifact = read_document(source, Artifact, SCHEMA, replaced={"path": str(path)})
+    except ValueError as error:
         raise UsageError(f"{source} is not a manifest of edgeeff", "delete it, or convert the file again") from error
     return artifact if artifact.sha256 == sha256_of(path) else None

@@ -32,6 +32,7 @@ from typing import Any
 
 from edgeeff.codec import decode, encode
 from edgeeff.compare import Comparison, Pair
+from edgeeff.documents import from_later_edgeeff
 from edgeeff.errors import EdgeeffError, UsageError
 from edgeeff.files import cannot_read, cannot_write, read_bytes
 from edgeeff.stored_launches import StoredLaunches, damaged, record_of
@@ -269,10 +270,7 @@ def _check_header(path: Path, record: Any) -> None:
     if type(schema) is not int:
         raise _foreign(path)
     if schema > SCHEMA:
-        raise UsageError(
-            f"{path} was written by a later edgeeff: schema {schema}, this one reads up to {SCHEMA}",
-            "pip install --upgrade edgeeff",
-        )
+        raise from_later_edgeeff(path, schema, SCHEMA)
 
 
 def _foreign(path: Path) -> EdgeeffError:

@@ -95,7 +95,7 @@ def test_a_model_of_another_machine_or_a_damaged_one_is_refused(tmp_path: Path) 
         load(tmp_path, replace(HOST, model="Another CPU"), SETTING)
     document = json.loads(path.read_text())
     path.write_text(json.dumps({**document, "schema": 2}))
-    with pytest.raises(UsageError, match="has schema 2"):
+    with pytest.raises(UsageError, match="it has schema 2"):
         load(tmp_path, HOST, SETTING)
     path.write_text(path.read_text()[:200])
     with pytest.raises(UsageError, match="is not a latency model"):

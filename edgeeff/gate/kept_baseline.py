@@ -17,13 +17,12 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeeff import __version__
 from edgeeff.artifacts import manifest_path, read_manifest
-from edgeeff.codec import decode
+from edgeeff.documents import document_of, read_document
 from edgeeff.errors import UsageError
 from edgeeff.files import cannot_read, cannot_write, read_bytes, replacing, sha256_of
 
@@ -50,6 +49,14 @@ class Entry:
     weights: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What `baseline.json` holds."""
+
+    tool_version: str
+    entries: tuple[Entry, ...]
+
+
 def save(files: Sequence[Path], target: Path) -> list[Entry]:
     """Keeps model files and their manifests; what was there before is replaced when all is written.
 
@@ -70,8 +77,7 @@ def save(files: Sequence[Path], target: Path) -> list[Entry]:
     sources |= {
         manifest_path(p).name: manifest_path(p) for p, e in zip(files, entries, strict=True) if e.manifest_sha256
     }
-    index = {"schema": SCHEMA, "tool_version": __version__, "entries": [asdict(entry) for entry in entries]}
-    text = json.dumps(index, indent=2) + "\n"
+    text = json.dumps(document_of(_Index(__version__, tuple(entries)), SCHEMA), indent=2) + "\n"
     try:
         if _is_archive(target):
             with replacing(target) as temporary:
@@ -203,12 +209,8 @@ def _checked(source: Path, place: Path) -> list[Entry]:
     if not index.is_file():
         raise UsageError(f"{source} is not a baseline of edgeeff: it has no {INDEX}", _CURE)
     try:
-        document: Any = json.loads(read_bytes(index))
-        if document["schema"] > SCHEMA:
-            fault = f"{source} was saved by a later edgeeff: schema {document['schema']}, this one reads up to {SCHEMA}"
-            raise UsageError(fault, "pip install --upgrade edgeeff")
-        entries = [decode(Entry, entry) for entry in document["entries"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        entries = read_document(index, _Index, SCHEMA, shown=source).entries
+    except ValueError as error:
         raise UsageError(f"{source}: its {INDEX} is damaged", _CURE) from error
     for entry in entries:
         for name, sha256 in _files_of(entry).items():
@@ -218,7 +220,7 @@ def _checked(source: Path, place: Path) -> list[Entry]:
                 raise UsageError(f"{source}: {name} is missing", _CURE)
             if sha256_of(place / name) != sha256:
                 raise UsageError(f"{source}: {name} is not the file that was saved: its SHA-256 differs", _CURE)
-    return entries
+    return list(entries)
 
 
 def _files_of(entry: Entry) -> dict[str, str]:

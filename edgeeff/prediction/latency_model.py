@@ -10,7 +10,6 @@ A prediction is an estimate, and is called so. A network outside what was measur
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeeff.codec import decode, encode
 from edgeeff.costs import Costs as NetworkCosts
 from edgeeff.costs import OpCost
+from edgeeff.documents import read_document, write_document
 from edgeeff.errors import UsageError
-from edgeeff.files import read_bytes, replacing
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Conv2d, op_kind
 from edgeeff.values import DeviceInfo
@@ -256,10 +254,8 @@ def path_of(folder: Path, device: str, setting: Setting) -> Path:
 
 def save(stored: Stored, folder: Path) -> Path:
     """Writes a model, replacing an earlier one of the same device and setting."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = path_of(folder, stored.device.name, stored.setting)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"schema": SCHEMA, **encode(stored)}, indent=1) + "\n", encoding="utf-8")
+    write_document(path, stored, SCHEMA)
     return path
 
 
@@ -275,11 +271,8 @@ def load(folder: Path, device: DeviceInfo, setting: Setting) -> Stored:
     if not path.exists():
         raise UsageError(f"there is no latency model of {device.name} for {setting} in {folder}", cure)
     try:
-        document = json.loads(read_bytes(path))
-        if document["schema"] > SCHEMA:
-            raise UsageError(f"{path} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
-        stored = decode(Stored, document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        stored = read_document(path, Stored, SCHEMA)
+    except ValueError as error:
         raise UsageError(f"{path} is not a latency model of edgeeff", cure) from error
     if (stored.device.model, stored.device.abi) != (device.model, device.abi):
         found = f"{stored.device.model} ({stored.device.abi})"

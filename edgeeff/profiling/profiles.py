@@ -10,7 +10,6 @@ is unknown.
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import time
@@ -18,9 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeeff.codec import decode, encode
+from edgeeff.documents import document_of, read_document, write_document
 from edgeeff.errors import UsageError
-from edgeeff.files import read_bytes, replacing
 from edgeeff.values import DeviceInfo
 
 SCHEMA = 1
@@ -201,14 +199,13 @@ def write_profile(profile: Profile, folder: Path) -> Path:
     """Writes the profile into the folder, which is made where it is missing, and returns its path."""
     created = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(profile.created_unix_s))
     path = folder / f"{created}-{profile.id}{SUFFIX}"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(to_json(profile), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_document(path, profile, SCHEMA)
     return path
 
 
 def to_json(profile: Profile) -> dict[str, object]:
     """The profile as JSON-ready values."""
-    return {"schema": SCHEMA, **encode(profile)}
+    return document_of(profile, SCHEMA)
 
 
 def read_profile(path: Path) -> Profile:
@@ -218,11 +215,8 @@ def read_profile(path: Path) -> Profile:
         UsageError: it cannot be read, is damaged, or is from a later version of edgeeff.
     """
     try:
-        document = json.loads(read_bytes(path))
-        if document["schema"] > SCHEMA:
-            raise UsageError(f"{path} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
-        profile = decode(Profile, document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        profile = read_document(path, Profile, SCHEMA)
+    except ValueError as error:
         raise UsageError(f"{path} is not a profile of edgeeff: {error}", "make it again: edgeeff profile") from error
     if not profile.profiled_s or not profile.steps_s or any(not op.times_s for op in profile.ops):
         raise UsageError(f"{path} holds no times", "make it again: edgeeff profile")

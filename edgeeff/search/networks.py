@@ -5,15 +5,13 @@ A description is a JSON file, `NAME.json`; `edgeeff convert --variant NAME.json 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from edgeeff.codec import decode, encode
+from edgeeff.documents import read_document, write_document
 from edgeeff.errors import UsageError
-from edgeeff.files import read_bytes, replacing
 from edgeeff.models._family import CENTRED, TENSORFLOW, Family
 from edgeeff.models._mobile import Excitation, MobileTable, Stage, plan
 from edgeeff.scaling.compound import check_size
@@ -128,8 +126,7 @@ def _stage(description: Description, block: Block) -> Stage:
 
 def write(description: Description, path: Path) -> None:
     """Writes a description."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"schema": SCHEMA, **encode(description)}, indent=1) + "\n", encoding="utf-8")
+    write_document(path, description, SCHEMA)
 
 
 def read(path: Path) -> Description:
@@ -141,11 +138,8 @@ def read(path: Path) -> Description:
     if not path.is_file():
         raise UsageError(f"there is no network {path}", "edgeeff search writes such files")
     try:
-        document = json.loads(read_bytes(path))
-        if document["schema"] > SCHEMA:
-            raise UsageError(f"{path} has schema {document['schema']}; this edgeeff reads up to {SCHEMA}", "upgrade")
-        return decode(Description, document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return read_document(path, Description, SCHEMA)
+    except ValueError as error:
         raise UsageError(f"{path} is not a network of edgeeff search: {error}") from error
 
 
