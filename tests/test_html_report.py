@@ -173,7 +173,7 @@ def test_a_slider_moves_the_ranks_by_keyboard(browser: webdriver.Chrome) -> None
     assert column(browser, "variant")[0] == "lite0"
     assert float(browser.find_element(By.ID, "target-number").get_attribute("value")) == 19.05
     assert browser.find_element(By.ID, "summary").text.startswith(
-        "T = 19.1 ms, w = 0 within T and -1 beyond it: 1. lite0"
+        "T = 19.05 ms, w = 0 within T and -1 beyond it: 1. lite0"
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from edgeeff import stats
 from edgeeff.profiling.profiles import ADDED, Profile
-from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
+from edgeeff.report._plots import ISO_LOSSES, MOST_PAIRS, pareto, precision_pairs
 from edgeeff.report.to_json import plain
 from edgeeff.report.values import Correlation, Group, Report, Row
 from edgeeff.values import DeviceState, Launch
@@ -46,6 +46,7 @@ def page_data(report: Report, profiles: Sequence[Profile] = ()) -> dict[str, Any
         "target_ms": report.settings.target_s * 1e3,
         "w": {"name": w.name, "alpha": w.alpha, "beta": w.beta},
         "iso_losses": ISO_LOSSES,
+        "most_pairs": MOST_PAIRS,
         "groups": [_group(*each) for each in zip(report.group_names, report.groups, offsets, strict=True)],
         "columns": _columns(rows),
         "profiles": [_profile(profile) for profile in reversed(profiles)],

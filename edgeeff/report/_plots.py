@@ -17,8 +17,8 @@ ISO_LOSSES = (0.0, 0.01, 0.02, 0.04, 0.08)
 class Pair:
     """One network in two precisions, all else equal. Indices are into the rows that were given.
 
-    `top1_change` is None where an accuracy is unknown, and where both are the published one of the variant: the
-    difference of two claims says nothing of these files.
+    `top1_change` is None unless both accuracies were measured: the difference to a published one, which was counted
+    on other images of another file, says nothing of these two.
     """
 
     base: int
@@ -44,18 +44,18 @@ def pareto(rows: Sequence[Row]) -> list[int]:
     return front
 
 
-MOST_PAIRS = 60
-"""More are no chart that anybody reads."""
+MOST_PAIRS = 20
+"""More are no chart that anybody reads, and no page that anybody prints."""
 
 
-def precision_pairs(rows: Sequence[Row], most: int = MOST_PAIRS) -> list[Pair]:
+def precision_pairs(rows: Sequence[Row]) -> list[Pair]:
     """Each row in another precision beside the fp32 row of the same network, format, runtime and accelerator.
 
-    Args:
-        most: so many at most, the best ranked.
+    Returns:
+        The best ranked `MOST_PAIRS`.
     """
     floats = {_identity(row): index for index, row in enumerate(rows) if row.measurement.precision == "fp32"}
-    return list(islice(_pairs(rows, floats), most))
+    return list(islice(_pairs(rows, floats), MOST_PAIRS))
 
 
 def _pairs(rows: Sequence[Row], floats: dict[tuple[object, ...], int]) -> Iterator[Pair]:
@@ -73,7 +73,7 @@ def _pairs(rows: Sequence[Row], floats: dict[tuple[object, ...], int]) -> Iterat
 def _change(base: Row, other: Row) -> float | None:
     if base.accuracy is None or other.accuracy is None:
         return None
-    if "measured" not in (base.accuracy.provenance, other.accuracy.provenance):
+    if {base.accuracy.provenance, other.accuracy.provenance} != {"measured"}:
         return None
     return other.accuracy.top1 - base.accuracy.top1
 

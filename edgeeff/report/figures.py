@@ -13,8 +13,8 @@ from edgeeff import stats
 from edgeeff.errors import MissingExtraError
 from edgeeff.files import replacing
 from edgeeff.objective import Exponents
-from edgeeff.report._numbers import significant
 from edgeeff.report._plots import ISO_LOSSES, pareto, precision_pairs
+from edgeeff.report._verdict import milliseconds
 from edgeeff.report.values import Group, Report, Row, Settings
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ COLOURS = {
 """Okabe and Ito's, which colour-blind readers tell apart; the page has the same."""
 MARKERS = {"tflite": "o", "onnx": "D"}
 SIZE_IN = (6.4, 4.0)
+MOST_TOLD = 6
+"""Correlations above a figure."""
 PNG_DPI = 200
-MOST_PAIRS = 30
 
 WIDE = 3.0
 """Samples of so many times the median would press all others together: they are drawn on a logarithmic axis."""
@@ -219,14 +220,15 @@ def _flops(figure: Figure, group: Group, settings: Settings) -> bool:
     axes.set_ylabel("multiply-adds, M")
     found = [f"{c.configuration}: {c.rho:.2f} ({c.networks} networks)" for c in group.correlations if c.rho is not None]
     if found:
-        axes.set_title("Spearman's rank correlation\n" + "\n".join(found[:6]), fontsize=8)
+        more = [f"and {len(found) - MOST_TOLD} more: edgeeff report tells them"] if len(found) > MOST_TOLD else []
+        axes.set_title("\n".join(["Spearman's rank correlation", *found[:MOST_TOLD], *more]), fontsize=8)
     axes.legend(fontsize=7)
     return True
 
 
 def _precisions(figure: Figure, group: Group, settings: Settings) -> bool:
     """Latency and size of other precisions over fp32's, and what top-1 changes where it was measured."""
-    pairs = precision_pairs(group.rows, MOST_PAIRS)
+    pairs = precision_pairs(group.rows)
     if not pairs:
         return False
     figure.set_size_inches(SIZE_IN[0], 1.2 + 0.35 * len(pairs))
@@ -265,5 +267,5 @@ def _launches(figure: Figure, group: Group, settings: Settings) -> bool:
         _round_ticks(axes.yaxis)
     axes.set_xlabel("launch")
     axes.set_ylabel("latency, ms")
-    axes.set_title(f"{row.label}: median {significant(_ms(row), 4)} ms", fontsize=9)
+    axes.set_title(f"{row.label}: median {milliseconds(row)} ms", fontsize=9)
     return True

@@ -89,6 +89,7 @@ function drawAccuracy(rows, group, judged, target, w) {
   const line = { type: "line", x0: target, x1: target, yref: "paper", y0: 0, y1: 1, line: { color: css("--accent"), dash: "dot" } };
   const words = `${known.length} files. The Pareto front, from the fastest: ${listed(front.map((row) => `${rows.label(row)}, ${significant(x(row))} ms, ${topOne(rows, row)} %`))}. ` +
     `Grey lines join points of equal objective; the highest touches ${rows.label(best)}. The vertical line is T. ${barsInWords(rows, known)}${sources(rows, known)}`;
+  fitLegend("accuracy", traces);
   draw("accuracy", traces, {
     xaxis: logAxis("median latency, ms", xRange, { type: "log" }), xaxis2: { overlaying: "x", visible: false, range: xRange },
     yaxis: axis("top-1, %", { range: yRange }), shapes: [line],
@@ -134,6 +135,7 @@ function drawFlops(rows, group) {
     return;
   }
   const xRange = logRange(known.map(x));
+  fitLegend("flops", traces);
   draw("flops", traces, {
     xaxis: logAxis("median latency, ms", xRange, { type: "log" }), xaxis2: { overlaying: "x", visible: false, range: xRange },
     yaxis: logAxis("multiply-adds, M", logRange(known.map(y), 0.15)),
@@ -142,12 +144,12 @@ function drawFlops(rows, group) {
 
 const AXIS_REMS = 4; // what an axis takes with its labels and title
 
-// Three bar charts that share their rows: side by side, or one below the other on a narrow screen.
+// Three bar charts that share their rows: side by side, or one below the other on a narrow screen, each of the rows that
+// it has a bar for.
 function drawPrecisions(rows, group) {
-  const pairs = group.pairs.slice(0, 60);
+  const pairs = group.pairs;
   const narrow = isNarrow();
-  const names = pairs.map((pair) => (narrow ? rows.label(pair.other).replace(" on ", "<br>on ").replace(" (", "<br>(") : rows.label(pair.other)));
-  const places = pairs.map((_, i) => i); // two files may bear one label
+  const nameOf = (pair) => (narrow ? rows.label(pair.other).replace(" on ", "<br>on ").replace(" (", "<br>(") : rows.label(pair.other));
   const ratio = (value) => `${value.toFixed(2)}x`;
   const change = (value) => (value === null ? "unknown" : `${value > 0 ? "+" : ""}${(value * 100).toFixed(1)}`);
   const parts = [
@@ -155,24 +157,34 @@ function drawPrecisions(rows, group) {
     ["size / fp32", "#009E73", (p) => p.size_ratio, (p) => ratio(p.size_ratio)],
     ["top-1 change, points", "#D55E00", (p) => (p.top1_change === null ? null : p.top1_change * 100), (p) => change(p.top1_change)],
   ].filter(([, , value]) => pairs.some((p) => value(p) !== null));
-  const share = 1 / parts.length;
-  const rems = Math.max(12, 5 + 2.4 * pairs.length);
-  const gap = AXIS_REMS / (rems * parts.length);
-  const details = { showlegend: false, bargap: 0.3, margin: { l: 10, r: 20, t: ROOM_FOR_BUTTONS, b: 50 } };
-  const traces = pairs.length ? parts.map(([title, colour, value, text], i) => {
+  const shown = parts.map(([, , value]) => (narrow ? pairs.filter((p) => value(p) !== null) : pairs));
+  const heights = narrow ? shown.map((members) => AXIS_REMS + 2.4 * members.length) : [Math.max(12, 5 + 1.5 * pairs.length)];
+  const rems = heights.reduce((sum, height) => sum + height, 0);
+  const details = { showlegend: false, bargap: narrow ? 0.3 : 0.15, margin: { l: 10, r: 20, t: ROOM_FOR_BUTTONS, b: 50 } };
+  let top = 1;
+  const traces = parts.map(([title, colour, value, text], i) => {
     const [x, y] = [i ? `x${i + 1}` : "x", narrow && i ? `y${i + 1}` : "y"];
-    const span = narrow ? [0, 1] : [share * (i + 0.05), share * (i + 0.95)];
-    const height = narrow ? [1 - share * (i + 1) + gap, 1 - share * i] : [0, 1];
-    details[`xaxis${i ? i + 1 : ""}`] = axis(title, { domain: span, rangemode: "tozero", anchor: y });
-    if (narrow || i === 0) details[`yaxis${i ? i + 1 : ""}`] = axis("", { autorange: "reversed", domain: height, anchor: x, tickvals: places, ticktext: names, tickfont: { size: narrow ? 10 : 12 } });
+    const places = shown[i].map((_, place) => place); // two files may bear one label
+    const names = shown[i].map(nameOf);
+    const span = narrow ? [0, 1] : [(i + 0.05) / parts.length, (i + 0.95) / parts.length];
+    details[`xaxis${i ? i + 1 : ""}`] = axis(narrow ? title.replace(", ", ",<br>") : title, { domain: span, rangemode: "tozero", anchor: y });
+    if (narrow || i === 0) {
+      const bottom = narrow ? Math.max(top - heights[i] / rems, 0) : 0;
+      details[`yaxis${i ? i + 1 : ""}`] = axis("", {
+        autorange: "reversed", domain: [narrow ? bottom + AXIS_REMS / rems : 0, top], anchor: x,
+        tickvals: places, ticktext: names, tickfont: { size: narrow ? 10 : 12 },
+      });
+      top = bottom;
+    }
     return {
-      type: "bar", orientation: "h", name: title, y: places, customdata: names, x: pairs.map(value), marker: { color: colour }, xaxis: x, yaxis: y,
-      text: pairs.map(text), textposition: "auto", hovertemplate: "%{customdata}: %{text}<extra></extra>",
+      type: "bar", orientation: "h", name: title, y: places, customdata: names, x: shown[i].map(value), marker: { color: colour }, xaxis: x, yaxis: y,
+      text: shown[i].map(text), textposition: "auto", textfont: { size: 11 }, hovertemplate: "%{customdata}: %{text}<extra></extra>",
     };
-  }) : [];
+  });
   const told = pairs.map((p) => `${rows.label(p.other)}: ${ratio(p.latency_ratio)} the time, ${ratio(p.size_ratio)} the size, top-1 ${p.top1_change === null ? "change unknown (not measured on these files)" : `${change(p.top1_change)} points`}`);
-  document.querySelector("#precisions .plot").style.height = `${(narrow ? parts.length : 1) * rems}rem`;
-  draw("precisions", traces, details, `${listed(told)}.`);
+  document.querySelector("#precisions .plot").style.height = `${rems}rem`;
+  const few = pairs.length < rows.data.most_pairs ? "" : `The ${pairs.length} best ranked. `;
+  draw("precisions", traces, details, `${few}${listed(told)}.`);
 }
 
 const WIDE = 3;

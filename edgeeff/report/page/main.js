@@ -3,6 +3,7 @@
 const SOFT = { name: "soft", alpha: -0.07, beta: -0.07 };
 const HARD = { name: "hard", alpha: 0, beta: -1 };
 const PAGE_ROWS = 25;
+const PRINTED_ROWS = 500; // of more, paper shows the first
 const SCORE_DIGITS = 3; // of an objective: accuracies have no more
 const $ = (id) => document.getElementById(id);
 
@@ -36,6 +37,11 @@ const COLUMNS = [
 
 function known(value, format) {
   return value === null || value === undefined ? "unknown" : format(value);
+}
+
+// A target as a person would write it: 75, not 75.0.
+function plainNumber(value) {
+  return Number(value.toPrecision(4));
 }
 
 // The table's rows in its present order, found by the words of the search field.
@@ -72,27 +78,33 @@ function showHead() {
     cell.scope = "col";
     cell.className = kind;
     cell.setAttribute("aria-sort", title !== state.sort ? "none" : state.descending ? "descending" : "ascending");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = title;
-    button.addEventListener("click", () => {
-      state.descending = state.sort === title && !state.descending;
-      state.sort = title;
-      arrange();
-      showTable();
-      [...document.querySelectorAll("#table th button")].find((b) => b.textContent === title).focus();
-    });
-    cell.append(button);
+    cell.append(sortButton(title));
     head.append(cell);
   }
   document.querySelector("#table thead").replaceChildren(head);
 }
 
+// On paper a mere text: where a page repeats the table's head, browsers leave out the buttons in it.
+function sortButton(title) {
+  const button = document.createElement(printing ? "span" : "button");
+  if (!printing) button.type = "button";
+  button.textContent = title;
+  button.addEventListener("click", () => {
+    state.descending = state.sort === title && !state.descending;
+    state.sort = title;
+    arrange();
+    showTable();
+    [...document.querySelectorAll("#table th button")].find((b) => b.textContent === title).focus();
+  });
+  return button;
+}
+
 function showTable() {
   showHead();
-  const pages = Math.max(1, Math.ceil(state.found.length / PAGE_ROWS));
+  const [page, size] = printing ? [0, PRINTED_ROWS] : [state.page, PAGE_ROWS];
+  const pages = Math.max(1, Math.ceil(state.found.length / size));
   const shownColumns = columns();
-  const shown = state.found.slice(state.page * PAGE_ROWS, (state.page + 1) * PAGE_ROWS);
+  const shown = state.found.slice(page * size, (page + 1) * size);
   document.querySelector("#table tbody").replaceChildren(...shown.map((row) => {
     const line = document.createElement("tr");
     for (const [title, kind, key, text] of shownColumns) {
@@ -105,18 +117,19 @@ function showTable() {
     }
     return line;
   }));
-  $("page").textContent = `Page ${state.page + 1} of ${pages}, ${state.found.length} files`;
-  $("previous").disabled = state.page === 0;
-  $("next").disabled = state.page >= pages - 1;
+  const files = `${state.found.length} file${state.found.length === 1 ? "" : "s"}`;
+  $("page").textContent = printing ? (pages > 1 ? `The first ${size} of ${files}.` : "") : `Page ${page + 1} of ${pages}, ${files}`;
+  $("previous").disabled = page === 0;
+  $("next").disabled = page >= pages - 1;
 }
 
 function showWords() {
   const { judged, rows, target, w } = state;
   const exponent = w.alpha === w.beta ? `${w.alpha}` : `${w.alpha} within T and ${w.beta} beyond it`;
-  $("formula").textContent = `Ranked by ACC * (LAT / ${significant(target)} ms)^w, w = ${exponent} (MnasNet, section 3.1); more is better. In brackets: the interval of the median, which follows the launches; of a top-1 that was counted on images, Wilson's of 95 %; and of the objective, which follows from both.`;
+  $("formula").textContent = `Ranked by ACC * (LAT / ${plainNumber(target)} ms)^w, w = ${exponent} (MnasNet, section 3.1); more is better. In brackets: the interval of the median, which follows the launches; of a top-1 that was counted on images, Wilson's of 95 %; and of the objective, which follows from both.`;
   const first = judged.order.filter((row) => judged.ranks.get(row) !== null).slice(0, 3);
   $("summary").textContent = first.length
-    ? `T = ${significant(target)} ms, w = ${exponent}: ${first.map((row) => `${judged.ranks.get(row)}. ${rows.label(row)}`).join("; ")}.`
+    ? `T = ${plainNumber(target)} ms, w = ${exponent}: ${first.map((row) => `${judged.ranks.get(row)}. ${rows.label(row)}`).join("; ")}.`
     : "No row has both an accuracy and a latency.";
 }
 
@@ -151,7 +164,7 @@ function listRows() {
 
 function syncControls() {
   $("target").value = Math.log10(state.target);
-  $("target-number").value = Number(state.target.toPrecision(4));
+  $("target-number").value = plainNumber(state.target);
   $("w").value = state.w.beta;
   $("w-number").value = state.w.beta;
   $("kind").value = ["soft", "hard"].includes(state.w.name) ? state.w.name : "own";

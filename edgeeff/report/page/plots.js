@@ -36,8 +36,15 @@ function layout(more) {
   return {
     ...(printing ? { width: PAPER, autosize: false } : { autosize: true }),
     paper_bgcolor: css("--back"), plot_bgcolor: css("--back"), font: { color: css("--text"), size: 13 },
-    margin: { l: 60, r: 20, t: ROOM_FOR_BUTTONS, b: 50 }, legend: { orientation: "h", y: isNarrow() ? -0.3 : -0.2, yanchor: "top" }, hovermode: "closest", ...more,
+    margin: { l: 60, r: 20, t: ROOM_FOR_BUTTONS, b: 50 }, legend: { orientation: "h", y: isNarrow() ? -0.3 : -0.2, yanchor: "top", font: { size: isNarrow() ? 10 : 12 } }, hovermode: "closest", ...more,
   };
+}
+
+// The height of a plot whose legend stands below it: on a phone in one column or two, it must not take the plot's place.
+function fitLegend(id, traces) {
+  const names = traces.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => trace.name.length);
+  const lines = Math.ceil(names.length / (Math.max(...names) > 16 ? 1 : 2));
+  document.querySelector(`#${id} .plot`).style.height = isNarrow() ? `${20 + 1.2 * lines}rem` : "";
 }
 
 const MOST_BARS = 100; // points with bars of their intervals; more would hide one another
