@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._scale_time import stored_model
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.cli.convert import find_variant
@@ -171,7 +172,7 @@ def _in_time(
     if as_json:
         print_json(in_time_json(question, stored, found, same))
     else:
-        click.echo(in_time_text(question, stored, found, same, top), nl=False)
+        print_text(in_time_text(question, stored, found, same, top))
 
 
 def _show_estimates(
@@ -182,7 +183,7 @@ def _show_estimates(
     if as_json:
         print_json(estimates_json(base, family, law, found))
     else:
-        click.echo(estimates_text(base, family, law, found, top), nl=False)
+        print_text(estimates_text(base, family, law, found, top))
 
 
 def _show_trained(base: Variant, trained: Sequence[Trained], held_out: int, as_json: bool) -> None:
@@ -191,4 +192,4 @@ def _show_trained(base: Variant, trained: Sequence[Trained], held_out: int, as_j
     if as_json:
         print_json(trained_json(base, trained, held_out))
     else:
-        click.echo(trained_text(trained, held_out), nl=False)
+        print_text(trained_text(trained, held_out))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -93,4 +94,4 @@ def _show(entries: Sequence[Entry], as_json: bool) -> None:
         ]
         for e in entries
     ]
-    click.echo(_table.text(Table(columns, rows)), nl=False)
+    print_text(_table.text(Table(columns, rows)))

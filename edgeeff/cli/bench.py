@@ -14,6 +14,7 @@ import click
 
 from edgeeff import __version__, registry
 from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads, repeated
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
@@ -216,7 +217,7 @@ def _show(measurements: Sequence[Measurement], as_json: bool) -> None:
     if as_json:
         print_json(sustained_json(measurements) if sustained else bench_json(measurements))
     else:
-        click.echo(sustained_text(measurements) if sustained else bench_text(measurements), nl=False)
+        print_text(sustained_text(measurements) if sustained else bench_text(measurements))
 
 
 def _finish(measurements: Sequence[Measurement], stopped: EdgeeffError | KeyboardInterrupt | None) -> None:

@@ -17,6 +17,7 @@ import click
 from edgeeff import __version__, registry
 from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
 from edgeeff.cli._check_reports import Reports, report_options
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
@@ -282,7 +283,7 @@ def _show(checks: Sequence[Check], as_json: bool) -> None:
     if as_json:
         print_json(checks_json(checks))
     else:
-        click.echo(checks_text(checks), nl=False)
+        print_text(checks_text(checks))
 
 
 def _count(number: int, thing: str) -> str:

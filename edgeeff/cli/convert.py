@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._integer_files import integer_form, say_whether_it_pays
 from edgeeff.cli._integers import IntegerRequest, integer_options
 from edgeeff.cli._road import convert_by_road, find_road
@@ -151,9 +152,9 @@ def convert(
         from edgeeff.report.artifacts_table import artifacts_text
         from edgeeff.report.explanation_table import explanation_text
 
-        click.echo(artifacts_text(artifacts), nl=False)
+        print_text(artifacts_text(artifacts))
         for explanation in explanations.values():
-            click.echo("\n" + explanation_text(explanation), nl=False)
+            print_text("\n" + explanation_text(explanation))
 
 
 def convert_default(out: Path) -> list[Path]:

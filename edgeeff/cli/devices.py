@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import DeviceError, EdgeeffError
@@ -41,7 +42,7 @@ def devices(ctx: click.Context, /, as_json: bool) -> None:
     if as_json:
         print_json({"devices": rows, "problems": [{"message": p.message, "hint": p.hint} for p in problems]})
         return
-    click.echo(_table(rows), nl=False)
+    print_text(_table(rows))
     for problem in problems:
         say(f"note: {problem}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeeff import registry
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import MissingExtraError, UsageError
 
@@ -83,7 +84,7 @@ def evaluate(
     else:
         from edgeeff.report.evaluation_table import evaluation_text
 
-        click.echo(evaluation_text(found), nl=False)
+        print_text(evaluation_text(found))
 
 
 def _load(path: Path, normalisation: str | None, resolution: int | None, threads: int | None) -> Classifier:

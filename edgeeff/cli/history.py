@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import UsageError
 
@@ -47,4 +48,4 @@ def history(results: Path, url: str | None, model: str | None, device: str | Non
     if as_json:
         print_json(history_json(found))
     else:
-        click.echo(history_text(found, details=model is not None), nl=False)
+        print_text(history_text(found, details=model is not None))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeeff import __version__, registry
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import MeasurementError, UsageError, unknown_name
@@ -237,4 +238,4 @@ def _show(
     if as_json:
         print_json(prediction_json(stored, networks, measured))
     else:
-        click.echo(prediction_text(stored, networks, measured), nl=False)
+        print_text(prediction_text(stored, networks, measured))

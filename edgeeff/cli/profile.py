@@ -11,6 +11,7 @@ import click
 
 from edgeeff import registry
 from edgeeff.cli._bench_types import InputShape
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import json_option, print_json, say
 
@@ -85,4 +86,4 @@ def profile(
     if as_json:
         print_json(profile_json(found))
     else:
-        click.echo(profile_text(found, top), nl=False)
+        print_text(profile_text(found, top))

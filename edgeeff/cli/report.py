@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edgeeff import registry, store
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, say, without_collection
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
@@ -96,7 +97,7 @@ def report(
         say(f"wrote {len(drawn)} figures into {figures}")
     text = RENDERERS["json" if as_json else form](built)
     if out is None:
-        click.echo(text, nl=False)
+        print_text(text)
     else:
         _write(out, text)
 

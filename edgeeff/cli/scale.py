@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._scale_search import search
 from edgeeff.cli._shared import json_option, print_json
 from edgeeff.cli.convert import find_variant
@@ -195,7 +196,7 @@ def _solve_in_time(start: _Start, limits: Limits, target_s: float, asked: InTime
             "a larger target, a smaller --variant, or --precision int8",
         )
     if not as_json:
-        click.echo(timed_text(timed, target_s))
+        print_text(timed_text(timed, target_s) + "\n")
     how = "by estimate" if best.is_estimate else "measured with random weights"
     bounds = [t.scaled.phi for t in timed if t.scaled.phi > best.scaled.phi and t.latency_s > target_s]
     note = f"The largest phi that met {target_s * 1e3:g} ms on {asked.timing.device}, {how}; "
@@ -216,8 +217,8 @@ def _show(start: _Start, made: Scaled, note: str, as_json: bool, extra: dict[str
         print_json({**to_json(made, start.precision), **extra})
         return
     rows = [(f"{made.phi:g}", made), *(("-", member) for member in _members(start))]
-    click.echo(costs_text(rows, start.precision))
-    click.echo(rounding_text(start.family.costs(start.base), start.family.costs(made.variant), made, start.base))
+    print_text(costs_text(rows, start.precision) + "\n")
+    print_text(rounding_text(start.family.costs(start.base), start.family.costs(made.variant), made, start.base) + "\n")
     if note:
         click.echo(note)
     click.echo("Repeats round up, channels to multiples of 8, the resolution to the nearest multiple of 8 px.")
@@ -253,7 +254,7 @@ def _show_published(start: _Start, as_json: bool) -> None:
         ]
         print_json({"published": documents})
         return
-    click.echo(published_text(start.base, members, start.bases))
+    print_text(published_text(start.base, members, start.bases) + "\n")
     click.echo("phi: what each published coefficient implies alone; of cost: what the multiply-adds do.")
     click.echo("They differ, for the published coefficients are rounded by hand. exact: the powers of the phi of cost.")
     click.echo("--phi or a target scales: edgeeff scale --help")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import registry
+from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import DeviceError, UsageError
 
@@ -188,4 +189,4 @@ def _show(outcomes: list[Outcome], winner: Description, name: str, out: Path, as
     if as_json:
         print_json(search_json(outcomes, winner, out / f"{name}.json"))
     else:
-        click.echo(search_text(outcomes, winner, out / f"{name}.json"), nl=False)
+        print_text(search_text(outcomes, winner, out / f"{name}.json"))
