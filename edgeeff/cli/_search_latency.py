@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from edgeeff import __version__, registry
 from edgeeff.cli._shared import say
+from edgeeff.cli._timing import run_alone
 from edgeeff.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
@@ -27,32 +28,23 @@ PROBES, SECONDS_EACH = 28, 2.0
 Propose = Callable[["Chooser", str], "Description"]
 
 
-class Latency:
-    """A context that gives what tells a network's latency: a measurement on the device, or a model's estimate."""
+@contextmanager
+def latency_of(propose: Propose, options: dict[str, Any], out: Path) -> Iterator[Callable[[Description], Cost]]:
+    """What tells a network's latency: a measurement on the device, or a model's estimate."""
+    from edgeeff.store import Writer
+    from edgeeff.targets import resolve
 
-    def __init__(self, propose: Propose, options: dict[str, Any], out: Path) -> None:
-        self._propose = propose
-        self._options = options
-        self._out = out
-
-    def __enter__(self) -> Callable[[Description], Cost]:
-        from contextlib import ExitStack
-
-        from edgeeff.store import Writer
-        from edgeeff.targets import resolve
-
-        self._stack = ExitStack()
-        (target,) = resolve(self._options["device_name"], serial=self._options["serial"])
-        device = self._stack.enter_context(registry.transport(target.connected.transport).open(target))
-        if self._options["models"] is not None:
-            return _estimator(device, self._propose, self._options)
+    (target,) = resolve(options["device_name"], serial=options["serial"])
+    with registry.transport(target.connected.transport).open(target) as device:
+        if options["models"] is not None:
+            yield _estimator(device, propose, options)
+            return
         session = secrets.token_hex(4)
-        writer = self._stack.enter_context(Writer(self._out / "results", session, __version__))
-        place = Path(self._stack.enter_context(TemporaryDirectory(prefix="edgeeff-search-")))
-        return lambda network: _measure(network, device, writer, place, session, self._options)
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        with (
+            Writer(out / "results", session, __version__) as writer,
+            TemporaryDirectory(prefix="edgeeff-search-") as place,
+        ):
+            yield lambda network: _measure(network, device, writer, Path(place), session, options)
 
 
 def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Callable[[Description], Cost]:
@@ -117,7 +109,7 @@ def _measure(
     from edgeeff import stats
     from edgeeff.converters import trace
     from edgeeff.measuring.cases import Wanted, build_cases
-    from edgeeff.measuring.harness import Policy, run_session
+    from edgeeff.measuring.harness import Policy
     from edgeeff.networks import from_variant
     from edgeeff.search.loop import Cost
     from edgeeff.search.networks import family_of
@@ -131,10 +123,7 @@ def _measure(
     policy = Policy(options["seconds"])
     wanted = Wanted(f"{session}-{network.name}", threads=(options["threads"],), policy=policy)
     (case,) = build_cases([path], device, wanted)
-    measured = case.measurement
-    for done in run_session([case], device, policy, random.Random(0)):
-        measured = done.measurement
-        writer.launch(measured, done.launch)
+    measured = run_alone(case, device, policy, writer)
     path.unlink()
     latency_s = stats.undisturbed_s(measured)
     if latency_s is None:

@@ -16,6 +16,8 @@ from edgeeff.cli._shared import say
 from edgeeff.errors import MeasurementError
 
 if TYPE_CHECKING:
+    from edgeeff.measuring.harness import Policy
+    from edgeeff.measuring.launch import Case
     from edgeeff.protocols import Device, ModelFamily
     from edgeeff.scaling.solve import Scaled
     from edgeeff.scaling.solve_in_time import Timed
@@ -67,7 +69,7 @@ def _time(
 ) -> Timed:
     from edgeeff import stats
     from edgeeff.measuring.cases import Wanted, build_cases
-    from edgeeff.measuring.harness import Policy, run_session
+    from edgeeff.measuring.harness import Policy
     from edgeeff.scaling.solve_in_time import Timed
 
     path = _write(made, family, options, folder)
@@ -76,10 +78,7 @@ def _time(
     policy = Policy(options.seconds)
     wanted = Wanted(name, runtimes, (options.threads,), options.accelerator, policy=policy)
     case = build_cases([path], device, wanted)[0]
-    measured: Measurement = case.measurement
-    for done in run_session([case], device, policy, random.Random(0)):
-        measured = done.measurement
-        writer.launch(measured, done.launch)
+    measured = run_alone(case, device, policy, writer)
     path.unlink()
     found = stats.latency(measured)
     if found.median_s is None:
@@ -89,6 +88,17 @@ def _time(
     bounds = f" [{low * 1e3:.4g}, {high * 1e3:.4g}]" if low is not None and high is not None else ""
     say(f"phi {made.phi:g}: {found.median_s * 1e3:.4g}{bounds} ms, {found.launches} launches")
     return Timed(made, found.median_s, low, high)
+
+
+def run_alone(case: Case, device: Device, policy: Policy, writer: Writer) -> Measurement:
+    """All launches of one case; each is on disk as soon as it ends."""
+    from edgeeff.measuring.harness import run_session
+
+    measured = case.measurement
+    for done in run_session([case], device, policy, random.Random(0)):
+        measured = done.measurement
+        writer.launch(measured, done.launch)
+    return measured
 
 
 def _write(made: Scaled, family: ModelFamily, options: TimingOptions, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ import click
 from edgeeff import registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
-from edgeeff.errors import DeviceError, UsageError
+from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeeff.search.loop import Cost, Outcome, Work
+    from edgeeff.cli._search_latency import Propose
+    from edgeeff.search.loop import Outcome
     from edgeeff.search.networks import Description
     from edgeeff.training import ImageFolder, Loaded
 
@@ -63,22 +65,23 @@ def search(folder: Path, name: str, out: Path, as_json: bool, **options: Any) ->
     point, goes on when the same command is given again. The winner is a variant like any other: edgeeff convert
     --variant OUT/STUDY.json --weights OUT/STUDY.safetensors
     """
-    from edgeeff.cli._search_latency import Latency
+    from edgeeff.cli._search_latency import latency_of
     from edgeeff.objective import parse_exponents
     from edgeeff.search import loop, study
     from edgeeff.training import find
 
     _check(name, options)
     images = find(folder)
-    work = _work(images, parse_exponents(options["exponents"]), out, options)
+    exponents, propose = parse_exponents(options["exponents"]), _proposer(images, options)
     storage = options["storage"] or f"sqlite:///{(out / 'study.sqlite').resolve()}"
     out.mkdir(parents=True, exist_ok=True)
     opened = study.open_study(name, storage, _terms(images, options), sampler=options["sampler"], seed=options["seed"])
     done = loop.fresh(loop.ended(opened))
     if done:
         say(f"going on with the study {name}: {done} networks were tried")
-    with Latency(work.propose, options, out) as latency:
-        for outcome in loop.run(opened, replace(work, latency=latency), options["trials"]):
+    with latency_of(propose, options, out) as latency:
+        work = loop.Work(propose, latency, _trainer(images, out, options), options["target_ms"] / 1e3, exponents)
+        for outcome in loop.run(opened, work, options["trials"]):
             say(_line(outcome))
     outcomes = loop.ended(opened)
     if (tried := loop.fresh(outcomes)) < options["trials"]:
@@ -106,19 +109,25 @@ def _terms(images: ImageFolder, options: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "latency": latency, "images": counts, "classes": len(images.classes)}
 
 
-def _work(images: ImageFolder, exponents: Any, out: Path, options: dict[str, Any]) -> Work:
+def _proposer(images: ImageFolder, options: dict[str, Any]) -> Propose:
+    """(chooser, name) -> a network of the space that the options leave."""
     from edgeeff.search import space
-    from edgeeff.search.loop import Work
-    from edgeeff.search.networks import family_of
-    from edgeeff.training import Recipe, load, train
 
     skeleton = space.Skeleton().part(options["blocks"], options["depth"])
     skeleton.require(options["resolution"])
+    sizes = {"resolution": options["resolution"], "width": options["width"], "classes": len(images.classes)}
+    return lambda chooser, name: space.propose(chooser, skeleton, name=name, **sizes)
+
+
+def _trainer(images: ImageFolder, out: Path, options: dict[str, Any]) -> Callable[[Description], float]:
+    """What trains a network, keeps its weights in the folder, and gives its accuracy."""
+    from edgeeff.search.networks import family_of
+    from edgeeff.training import Recipe, load, train
+
     loaded: list[Loaded] = []
     recipe = Recipe(
         options["epochs"], options["batch"], options["learning_rate"], options["seed"], mirrored=options["mirror"]
     )
-    sizes = {"resolution": options["resolution"], "width": options["width"], "classes": len(images.classes)}
 
     def accuracy(network: Description) -> float:
         variant, family = family_of(network)
@@ -128,17 +137,7 @@ def _work(images: ImageFolder, exponents: Any, out: Path, options: dict[str, Any
         _save(module, out / f"{network.name}.safetensors")
         return top1
 
-    return Work(
-        propose=lambda chooser, name: space.propose(chooser, skeleton, name=name, **sizes),
-        latency=_not_open,
-        accuracy=accuracy,
-        target_s=options["target_ms"] / 1e3,
-        exponents=exponents,
-    )
-
-
-def _not_open(network: Description) -> Cost:
-    raise DeviceError(f"no device is open to time {network.name}")
+    return accuracy
 
 
 def _save(module: Any, path: Path) -> None:
