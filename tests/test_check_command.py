@@ -146,7 +146,7 @@ def test_ctrl_c_keeps_what_was_measured_and_is_never_a_pass(tmp_path: Path, smal
     [
         (["missing.onnx", "--against", "x.onnx"], "there is no file missing.onnx"),
         (["{model}", "--against", "gone"], "no file, no folder, no git ref and no stored run"),
-        (["{model}", "--against", "{model}", "--seconds", "0"], "--seconds must be finite and above 0"),
+        (["{model}", "--against", "{model}", "--seconds", "0"], "'--seconds': it must be finite and above 0"),
         (["{model}", "--against", "{model}", "--threads", "1,2"], "2 numbers of threads cannot be compared at once"),
         (["{broken}", "--against", "{model}"], "broken.onnx cannot be read as an ONNX model"),
     ],

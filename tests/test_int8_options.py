@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeeff.cli._integers import IntegerRequest, ShareType
+from edgeeff.cli._integers import IntegerRequest
+from edgeeff.cli._types import Share
 from edgeeff.cli.convert import convert
 from edgeeff.converters import synthesise
 from edgeeff.errors import UsageError
@@ -36,14 +37,14 @@ NETWORK = Network(
 
 @pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.02", 0.02), ("0", 0.0), ("12.5 %", 0.125)])
 def test_a_drop_is_a_share_or_a_percentage(text, share):
-    assert ShareType().convert(text, None, None) == pytest.approx(share)
+    assert Share(zero=True).convert(text, None, None) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("text", ["one", "-1%", "100%", "5", ""])
 def test_what_is_no_share_is_refused(text):
     done = CliRunner().invoke(convert, ["--variant", "lite0", "--precision", "int8", "--max-drop", text])
     assert done.exit_code == 2
-    assert "is not a share such as 1% or 0.01" in done.output
+    assert "is not a share between 0 and 1" in done.output
 
 
 def test_int8_without_images_is_refused_before_anything_is_written(tmp_path):

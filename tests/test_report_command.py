@@ -81,10 +81,6 @@ def test_out_writes_the_document_and_keeps_stdout_free(tmp_path: Path) -> None:
     ([], "there are no results at results\n  measure first: edgeeff bench"),
     (["."], "no measurement in .\n  measure first: edgeeff bench"),
     (["x.csv"], "x.csv is not a results file of edgeeff"),
-    (["--target-ms", "0"], "--target-ms must be finite and above 0, not 0"),
-    (["--target-ms", "inf"], "--target-ms must be finite and above 0, not inf"),
-    (["--target-macs", "4x"], "--target-macs must be a number of multiply-adds above 0, not '4x'"),
-    (["--target-macs", "0M"], "--target-macs must be a number of multiply-adds above 0, not '0M'"),
     (["--w", "sfot"], "w is not understood: 'sfot'"),
     (["--w", "0.07"], "w must not be positive, and alpha is 0.07: the slower network would score higher"),
     (["--accuracy", "none.csv"], "cannot read none.csv: no such file or directory"),
@@ -96,6 +92,19 @@ def test_errors_are_one_sentence_with_a_cure(tmp_path: Path, arguments: list[str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {message}")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--target-ms", "0"], "'--target-ms': it must be finite and above 0, not 0"),
+    (["--target-ms", "inf"], "'--target-ms': it must be finite and above 0, not inf"),
+    (["--target-ms", "7x"], "'--target-ms': '7x' is not a number"),
+    (["--target-macs", "4x"], "'--target-macs': '4x' is not an amount such as 1G or 400M"),
+    (["--target-macs", "0M"], "'--target-macs': '0M' is not an amount such as 1G or 400M"),
+])  # fmt: skip
+def test_a_target_that_makes_no_sense_is_named(arguments: list[str], message: str) -> None:
+    done = edgeeff(RESULTS, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Error: Invalid value for {message}" in done.stderr
 
 
 @pytest.mark.parametrize(("text", "macs"), [("400M", 4e8), ("0.4g", 4e8), ("400e6", 4e8), (" 39B ", 3.9e10), ("7", 7)])

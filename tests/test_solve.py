@@ -218,7 +218,7 @@ def test_tables_show_the_published_members_beside_the_exact_powers() -> None:
     [
         (("--phi", "3", "--target-macs", "1G"), "--phi 3 contradicts the target"),
         (("--phi", "3", "--target-ms", "20"), "leave out one of them"),
-        (("--target-ms", "nan"), "is not a time"),
+        (("--target-ms", "nan"), "it must be finite and above 0, not nan"),
         (("--target-macs", "1G", "--step", "0"), "--step 0 is not within"),
         (("--target-macs", "1G", "--predicted"), "--predicted goes with --target-ms"),
         (("--target-ms", "5", "--no-verify"), "--no-verify goes with --predicted"),
@@ -236,6 +236,6 @@ def test_what_makes_no_sense_is_one_sentence(arguments: tuple[str, ...], message
     ("text", "amount"), [("1G", 10**9), ("400M", 4 * 10**8), ("8MB", 8 * 10**6), ("512KiB", 2**19), ("1.5k", 1500)]
 )
 def test_amounts_have_units(text: str, amount: int) -> None:
-    from edgeeff.cli.scale import Amount
+    from edgeeff.cli._types import BYTES
 
-    assert Amount("count", "1G").convert(text, None, None) == amount
+    assert BYTES.convert(text, None, None) == amount

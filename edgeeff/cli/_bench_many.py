@@ -12,7 +12,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+
+import click
 
 from edgeeff.cli._shared import say
 from edgeeff.errors import DeviceError, EdgeeffError, MeasurementError
@@ -110,3 +112,28 @@ def _measured(children: Sequence[_Child], out: Path) -> list[Measurement]:
         for path in out.glob(f"*-{child.session}.jsonl"):
             found.extend(store.read(path))
     return found
+
+
+def repeated(ctx: click.Context) -> list[str]:
+    """The command's arguments again, without those that say on which device, and how it is shown."""
+    argv: list[str] = []
+    left_out = ("device_names", "serial", "every", "session", "as_json", "help")
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        if not isinstance(param, click.Option) or param.name in left_out or value is None:
+            continue
+        if param.is_flag:
+            argv += [param.opts[0]] if value else []
+        else:
+            texts = map(_text, value) if param.multiple else [_text(value)]
+            argv += [part for text in texts for part in (param.opts[0], text)]
+    return [*argv, "--", *map(str, ctx.params["files"])] if ctx.params["files"] else argv
+
+
+def _text(value: Any) -> str:
+    match value:
+        case (str(name), (*sizes,)):
+            return f"{name}={'x'.join(map(str, sizes))}"
+        case (*numbers,):
+            return ",".join(map(str, numbers))
+    return repr(value) if isinstance(value, float) else str(value)

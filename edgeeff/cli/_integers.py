@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff.cli._shared import say
+from edgeeff.cli._types import Share
 from edgeeff.errors import UsageError
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.techniques import TECHNIQUES, without
@@ -23,24 +24,6 @@ NO_IMAGES = Path("none")
 """`--calibration none`; a folder of that name is `./none`."""
 
 _ROUNDED = ("int8-weights", "dynamic", "int8")
-
-
-class ShareType(click.ParamType[float]):
-    """ "1%" or "0.01": a share of all."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        text = str(value).strip()
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share < 1:
-            self.fail(f"{value!r} is not a share such as 1% or 0.01", param, ctx)
-        return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +110,7 @@ def integer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--max-drop",
-        type=ShareType(),
+        type=Share(zero=True),
         metavar="1%",
         help="Of held-out images, how many may change their class in int8.",
     )

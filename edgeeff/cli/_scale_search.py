@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._scale_time import stored_model
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._types import Positive
 from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
@@ -44,7 +44,7 @@ OF_THE_BASE = click.FloatRange(0, 100, min_open=True)
 )
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="For --train.")
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True, help="For --train.")
-@click.option("--learning-rate", type=float, default=0.05, show_default=True, help="For --train.")
+@click.option("--learning-rate", type=Positive(), default=0.05, show_default=True, help="For --train.")
 @click.option("--mirror/--no-mirror", default=True, show_default=True, help="For --train: images, at random.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For --train.")
 @click.option(
@@ -70,7 +70,7 @@ OF_THE_BASE = click.FloatRange(0, 100, min_open=True)
     show_default=True,
     help="For --train.",
 )
-@click.option("--target-ms", type=float, help="Latency in place of FLOPs: the most accurate within so many ms.")
+@click.option("--target-ms", type=Positive(), help="Latency in place of FLOPs: the most accurate within so many ms.")
 @click.option("--w", default="soft", show_default=True, help="Of the objective, for --target-ms.")
 @click.option("--device", "device_name", default="host", show_default=True, help="For --target-ms.")
 @click.option("--serial", help="For --target-ms: the address of the device, where several fit.")
@@ -133,12 +133,8 @@ def _train(
     from edgeeff.scaling.grid_study import Proxy, run
     from edgeeff.training import Recipe, find
 
-    rate = options["learning_rate"]
-    if not 0 < rate < math.inf:
-        raise UsageError(f"--learning-rate {rate:g} is not above 0")
-    recipe = Recipe(
-        options["epochs"], options["batch"], rate, options["seed"], options["threads"], mirrored=options["mirror"]
-    )
+    names = ("epochs", "batch", "learning_rate", "seed", "threads")
+    recipe = Recipe(*(options[name] for name in names), mirrored=options["mirror"])
     proxy = Proxy(options["proxy_width"], options["proxy_depth"], options["proxy_resolution"])
     folder = find(train)
     say(f"{len(folder.trained.paths)} images of {len(folder.classes)} classes, {len(folder.held_out.paths)} held out")
@@ -160,8 +156,6 @@ def _in_time(
     from edgeeff.report.search_table import PAPER
     from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
 
-    if not 0 < target_ms < math.inf:
-        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}")
     names = ("device_name", "serial", "form", "precision", "threads", "models")
     stored = stored_model(*(options[name] for name in names))
     question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(options["w"]))

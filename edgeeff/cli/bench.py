@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import __version__, registry
-from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads, repeated
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
+from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--cores", help="all, big, or a list such as 4-7. Default: the device's.")
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
 @click.option("--allow-fallback", is_flag=True, help="Measure a GPU or NPU run that left ops to the CPU.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="For the whole session.")
+@click.option("--seconds", type=Positive(), default=60.0, show_default=True, help="For the whole session.")
 @click.option(
     "--precision-target",
     type=Share(),
@@ -96,8 +96,6 @@ def bench(
     from edgeeff.measuring.harness import Policy
     from edgeeff.targets import resolve
 
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 60")
     if serial is not None and len(device_names) > 1:
         raise UsageError("--serial says which device fits one --device", "leave one of them out")
     found = [t for name in dict.fromkeys(device_names) for t in resolve(name, serial=serial, every=every)]
@@ -105,7 +103,7 @@ def bench(
     session = session or secrets.token_hex(4)
     runner_file = on_this_machine(options["runner_file"])
     if len(targets) > 1:
-        from edgeeff.cli._bench_many import run_many
+        from edgeeff.cli._bench_many import repeated, run_many
 
         measured, stopped = run_many(targets, repeated(click.get_current_context()), session, out)
     else:

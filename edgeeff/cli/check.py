@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeeff import __version__, registry
-from edgeeff.cli._bench_types import Duration, InputShape, Share, Threads
 from edgeeff.cli._check_reports import Reports, report_options
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
+from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 from edgeeff.gate.comparable import ALLOWABLE
 
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @click.option("--accelerator", default="cpu", show_default=True, help="cpu, gpu or npu: what the device has.")
 @click.option("--allow-fallback", is_flag=True, help="Measure a GPU or NPU run that left ops to the CPU.")
 @click.option("--fixed-performance", is_flag=True, help="Android's mode of steady clocks while measuring.")
-@click.option("--seconds", type=float, default=180.0, show_default=True, help="For each model, at most.")
+@click.option("--seconds", type=Positive(), default=180.0, show_default=True, help="For each model, at most.")
 @click.option("--cooldown", "cooldown_s", type=Duration(zero=True), help="Longest wait for a hot device.")
 @click.option("--max-size-growth", type=Share(), help="Of the file: 5%.")
 @click.option("--max-memory-growth", type=Share(), help="Of the memory that loading and running it takes: 10%.")
@@ -100,8 +100,6 @@ def check(
     if (options["against"] is None) != options["history"]:
         cure = "a stored latency is never a baseline; --history compares by way of a reference model"
         raise UsageError("say what to compare with: either --against or --history", cure)
-    if not 0 < options["seconds"] < float("inf"):
-        raise UsageError(f"--seconds must be finite and above 0, not {options['seconds']:g}", "the default is 180")
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     (target,) = resolve(device_name, serial=serial)
     with tempfile.TemporaryDirectory(prefix="edgeeff-check-") as scratch:

@@ -16,6 +16,7 @@ from edgeeff import __version__, registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._scaling import ScalingOptions, scaling_options
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._types import Positive
 from edgeeff.errors import MeasurementError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ PRECISIONS = ("fp32", "int8")
 @click.option("--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, int8.")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
 @click.option(
-    "--seconds", type=float, default=200.0, show_default=True, help="Of measuring, for --fit and for --verify."
+    "--seconds", type=Positive(), default=200.0, show_default=True, help="Of measuring, for --fit and for --verify."
 )
 @click.option(
     "--models",
@@ -81,8 +82,6 @@ def predict(
         raise UsageError("--verify needs the networks to measure: --variant NAME")
     if bases and not fit:
         raise UsageError("--base goes with --fit")
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--seconds must be finite and above 0, not {seconds:g}", "the default is 200")
     for precision in precisions:
         if precision not in PRECISIONS:
             raise unknown_name("precision of a latency model", precision, PRECISIONS)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeeff import registry
-from edgeeff.cli._bench_types import InputShape
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._types import InputShape
 
 if TYPE_CHECKING:
     from edgeeff.downloads import Pinned

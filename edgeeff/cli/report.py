@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from edgeeff import registry, store
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, say, without_collection
+from edgeeff.cli._types import MACS, Positive
 from edgeeff.errors import UsageError
 from edgeeff.files import replacing
 from edgeeff.objective import TARGET_S, parse_exponents
@@ -29,23 +29,14 @@ RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def parse_macs(text: str) -> float:
-    """Reads a number of multiply-adds: 400M, 0.4G, 400e6."""
-    units = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
-    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)([kmgb]?)", text.strip().lower())
-    try:
-        macs = float(found[1]) * units[found[2]] if found else 0.0
-    except ValueError:
-        macs = 0.0
-    if not 0 < macs < float("inf"):
-        raise UsageError(f"--target-macs must be a number of multiply-adds above 0, not {text!r}", "say 400M")
-    return macs
-
-
 @click.command("report")
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--target-ms", type=float, default=TARGET_S * 1e3, show_default=True, help="T: the latency to aim at.")
-@click.option("--target-macs", default="400M", show_default=True, help="T in multiply-adds: EfficientNet-B0's is 400M.")
+@click.option(
+    "--target-ms", type=Positive(), default=TARGET_S * 1e3, show_default=True, help="T: the latency to aim at."
+)
+@click.option(
+    "--target-macs", type=MACS, default="400M", show_default=True, help="T in multiply-adds: EfficientNet-B0's."
+)
 @click.option(
     "--w", default="soft", show_default=True, help="What ranks: soft (-0.07), hard (0,-1), a number, or alpha,beta."
 )
@@ -64,7 +55,7 @@ def parse_macs(text: str) -> float:
 def report(
     results: tuple[Path, ...],
     target_ms: float,
-    target_macs: str,
+    target_macs: int,
     w: str,
     accuracy: Path | None,
     form: str,
@@ -78,9 +69,7 @@ def report(
     RESULTS are files or folders that `edgeeff bench` wrote; ./results by default. The latest measurement of each
     file counts, and files are ranked against those of the same device and number of threads.
     """
-    if not 0 < target_ms < float("inf"):
-        raise UsageError(f"--target-ms must be finite and above 0, not {target_ms:g}", "MnasNet's is 75")
-    settings = Settings(target_ms / 1e3, parse_macs(target_macs), parse_exponents(w))
+    settings = Settings(target_ms / 1e3, float(target_macs), parse_exponents(w))
     given = read_accuracies(accuracy) if accuracy else ()
     paths = results or (Path("results"),)
     measurements = _read(paths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._scale_search import search
 from edgeeff.cli._shared import json_option, print_json
+from edgeeff.cli._types import BYTES, MACS, Positive
 from edgeeff.cli.convert import find_variant
 from edgeeff.errors import UsageError
 
@@ -30,25 +30,6 @@ COUNTED = {
 }
 
 
-class Amount(click.ParamType[int]):
-    """ "1G", "400M", "8MB", "512KiB": a number with a unit."""
-
-    UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-
-    def __init__(self, name: str, example: str) -> None:
-        self.name = name
-        self.example = example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?i?)(?:b|macs)?", value.strip().lower())
-        amount = float(found[1]) * self.UNITS.get(found[2], 0) if found else 0.0
-        if not 1 <= amount < 2**62:
-            self.fail(f"{value!r} is not an amount such as {self.example}", param, ctx)
-        return round(amount)
-
-
 @dataclass(frozen=True, slots=True)
 class _Start:
     """Where scaling starts."""
@@ -62,23 +43,21 @@ class _Start:
 @click.group("scale", invoke_without_command=True)
 @click.option("--variant", default="b0", show_default=True, metavar="NAME", help="What is scaled.")
 @click.option("--phi", type=float, help="Depth, width and resolution times alpha, beta, gamma ^ PHI.")
-@click.option("--target-macs", type=Amount("count", "1G or 400M"), help="The most multiply-adds, e.g. 1G.")
-@click.option(
-    "--target-memory", type=Amount("bytes", "8MB or 512KiB"), help="The most bytes: weights plus peak activations."
-)
+@click.option("--target-macs", type=MACS, help="The most multiply-adds, e.g. 1G.")
+@click.option("--target-memory", type=BYTES, help="The most bytes, e.g. 8MB: weights plus peak activations.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="For the memory.")
 @click.option("--alpha", type=float, default=1.2, show_default=True, help="Base of the depth.")
 @click.option("--beta", type=float, default=1.1, show_default=True, help="Base of the width.")
 @click.option("--gamma", type=float, default=1.15, show_default=True, help="Base of the resolution.")
 @click.option("--step", type=float, help="Of phi, where it is looked for. Default: 0.01; 0.1 for --target-ms.")
-@click.option("--target-ms", type=float, metavar="MS", help="The most milliseconds, measured on --device.")
+@click.option("--target-ms", type=Positive(), metavar="MS", help="The most milliseconds, measured on --device.")
 @click.option("--device", default="host", show_default=True, help="For --target-ms: as edgeeff bench has it.")
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--runtime", help="For --target-ms. Default: by format.")
 @click.option("--format", "format_name", default="tflite", show_default=True, help="For --target-ms: tflite, onnx.")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="For --target-ms.")
 @click.option("--accelerator", default="cpu", show_default=True, help="For --target-ms.")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="For --target-ms: for each network.")
+@click.option("--seconds", type=Positive(), default=10.0, show_default=True, help="For --target-ms: for each network.")
 @click.option(
     "--most",
     type=click.IntRange(1, 100),
@@ -152,8 +131,6 @@ def _require(phi: float | None, target_ms: float | None, predicted: bool, verify
         return
     if phi is not None:
         raise UsageError("--phi says what --target-ms looks for: leave out one of them")
-    if not 0 < target_ms < float("inf"):
-        raise UsageError(f"--target-ms {target_ms:g} is not a time")
 
 
 def _show_phi(start: _Start, phi: float, limits: Limits, as_json: bool) -> None:

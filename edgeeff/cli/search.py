@@ -12,6 +12,7 @@ import click
 from edgeeff import registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._types import Positive
 from edgeeff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--train", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Images, a folder a class."
 )
-@click.option("--target-ms", type=float, required=True, help="T: the latency to aim at.")
+@click.option("--target-ms", type=Positive(), required=True, help="T: the latency to aim at.")
 @click.option("--w", "exponents", default="soft", show_default=True, help="soft (-0.07), hard (0,-1), or alpha,beta.")
 @click.option(
     "--trials",
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
 )
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training.")
 @click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True)
-@click.option("--learning-rate", type=float, default=0.05, show_default=True)
+@click.option("--learning-rate", type=Positive(), default=0.05, show_default=True)
 @click.option("--mirror/--no-mirror", default=True, show_default=True, help="Of images at random; no for digits.")
 @click.option("--resolution", type=click.IntRange(2, 1024), default=64, show_default=True, help="Pixels.")
-@click.option("--width", type=float, default=0.5, show_default=True, help="Of MobileNetV2's channels.")
+@click.option("--width", type=Positive(), default=0.5, show_default=True, help="Of MobileNetV2's channels.")
 @click.option("--depth", type=float, default=1.0, show_default=True, help="Of MobileNetV2's layers.")
 @click.option("--blocks", type=click.IntRange(1, 7), default=7, show_default=True, help="Of MobileNetV2's, the first.")
 @click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--format", "form", default="tflite", show_default=True, help="tflite or onnx.")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="Of the runtime.")
-@click.option("--seconds", type=float, default=8.0, show_default=True, help="Of measuring, for each network.")
+@click.option("--seconds", type=Positive(), default=8.0, show_default=True, help="Of measuring, for each network.")
 @click.option(
     "--predict", "models", type=click.Path(path_type=Path), metavar="DIR", help="Estimate, by a model kept in DIR."
 )
@@ -91,9 +92,6 @@ def search(folder: Path, name: str, out: Path, as_json: bool, **options: Any) ->
 
 
 def _check(name: str, options: dict[str, Any]) -> None:
-    for option in ("target_ms", "seconds", "learning_rate", "width"):
-        if not 0 < options[option] < float("inf"):
-            raise UsageError(f"--{option.replace('_', '-')} must be finite and above 0, not {options[option]:g}")
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
         raise UsageError(f"--study {name!r} is no name for a file", "letters, digits, - and _")
     registry.converter(options["form"])

@@ -1,8 +1,10 @@
-"""The types of `edgeeff bench`'s options, and their values as arguments again."""
+"""The types of options that several commands have: numbers with a unit, lists, shapes."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -21,17 +23,39 @@ class Threads(click.ParamType[tuple[int, ...]]):
         return tuple(int(part) for part in value.split(","))
 
 
+class Positive(click.ParamType[float]):
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not 0 < number < math.inf:
+            self.fail(f"it must be finite and above 0, not {number:g}", param, ctx)
+        return number
+
+
 class Share(click.ParamType[float]):
-    """ "2%" or 0.02."""
+    """ "2%" or 0.02.
+
+    Args:
+        zero: whether none at all is a share.
+    """
 
     name = "share"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self._zero = zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", value.strip())
-        share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
-        if not 0 < share < 1:
+        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+        if not 0 <= share < 1 or (share == 0 and not self._zero):
             self.fail(f"{value!r} is not a share between 0 and 1, such as 2% or 0.02", param, ctx)
         return share
 
@@ -74,26 +98,38 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
         return found[1], tuple(int(part) for part in found[2].split("x"))
 
 
-def repeated(ctx: click.Context) -> list[str]:
-    """The command's arguments again, without those that say on which device, and how it is shown."""
-    argv: list[str] = []
-    left_out = ("device_names", "serial", "every", "session", "as_json", "help")
-    for param in ctx.command.params:
-        value = ctx.params.get(param.name or "")
-        if not isinstance(param, click.Option) or param.name in left_out or value is None:
-            continue
-        if param.is_flag:
-            argv += [param.opts[0]] if value else []
-        else:
-            texts = map(_text, value) if param.multiple else [_text(value)]
-            argv += [part for text in texts for part in (param.opts[0], text)]
-    return [*argv, "--", *map(str, ctx.params["files"])] if ctx.params["files"] else argv
+class Amount(click.ParamType[int]):
+    """ "1G" or "400e6", "8MB" or "512KiB": a whole number with a unit.
+
+    Args:
+        units: unit in lower case -> its factor.
+    """
+
+    def __init__(self, name: str, example: str, units: Mapping[str, int]) -> None:
+        self.name = name
+        self._example = example
+        self._units = units
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+\.?\d*(?:e\d{1,3})?|\.\d+)\s*([a-z]*)", value.strip().lower())
+        amount = float(found[1]) * self._units.get(found[2], 0) if found else 0.0
+        if not 1 <= amount < 2**62:
+            self.fail(f"{value!r} is not an amount such as {self._example}", param, ctx)
+        return round(amount)
 
 
-def _text(value: Any) -> str:
-    match value:
-        case (str(name), (*sizes,)):
-            return f"{name}={'x'.join(map(str, sizes))}"
-        case (*numbers,):
-            return ",".join(map(str, numbers))
-    return repr(value) if isinstance(value, float) else str(value)
+_DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def _written(prefixes: Mapping[str, int], unit: str) -> dict[str, int]:
+    """The prefixes alone, and before the unit."""
+    return {prefix + end: factor for prefix, factor in prefixes.items() for end in ("", unit)}
+
+
+MACS = Amount("count", "1G or 400M", {**_written(_DECIMAL, "macs"), "b": 10**9})
+"""Multiply-adds; papers write "39B"."""
+
+BYTES = Amount("bytes", "8MB or 512KiB", _written({**_DECIMAL, **_BINARY}, "b"))
