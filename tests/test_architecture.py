@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+import click
 import pytest
+
+from edgeeff.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("converters", "devices", "benchmarks")
@@ -87,3 +91,20 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in run.stderr.splitlines() if "|" in line}
     assert "click" in loaded
     assert not loaded & HEAVY
+
+
+def commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command and those below it, by what is typed."""
+    yield name, command
+    for below, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from commands(f"{name} {below}", inner)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_says_what_it_is_for_and_answers_in_json(command: str) -> None:
+    for name, each in commands(command, getattr(importlib.import_module(f"edgeeff.cli.{command}"), command)):
+        options = [param for param in each.params if isinstance(param, click.Option)]
+        silent = [option.opts[0] for option in options if not option.help and not option.hidden]
+        assert each.help and not silent, f"edgeeff {name}: {silent}"
+        is_only_a_group = isinstance(each, click.Group) and not each.invoke_without_command
+        assert is_only_a_group or any(option.opts == ["--json"] for option in options), f"edgeeff {name} has no --json"

@@ -37,7 +37,13 @@ def baseline() -> None:
 
 @baseline.command("save", short_help="Keep model files as a baseline.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
+@click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    help="Where files are looked for when none is named.",
+)
 @where
 @json_option
 def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) -> None:
@@ -62,7 +68,9 @@ def show(source: Path, as_json: bool) -> None:
 
 @baseline.command("restore", short_help="Put a baseline's files into a folder.")
 @click.argument("source", type=click.Path(path_type=Path), default=DEFAULT)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("baseline-artifacts"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("baseline-artifacts"), show_default=True, help="The folder."
+)
 @json_option
 def restore(source: Path, out: Path, as_json: bool) -> None:
     """Put the files of SOURCE, a folder or an archive, into a folder, each checked by its hash."""

@@ -35,7 +35,7 @@ _SAID_EACH_S = 20.0
     "--normalisation", metavar="NAME", help="imagenet, lite, centred, unit or raw. Default: as the manifest says."
 )
 @click.option("--resolution", type=click.IntRange(1, 4096), help="Pixels, for a file that leaves them open.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="Of the runtime. Default: one a core.")
+@click.option("--threads", type=click.IntRange(1, 999), help="Of the runtime. Default: one a core.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("evaluations"), show_default=True, help="The folder."
 )

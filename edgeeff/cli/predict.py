@@ -31,7 +31,9 @@ PRECISIONS = ("fp32", "int8")
 
 
 @click.command("predict")
-@click.option("--variant", "variants", multiple=True, metavar="NAME", help="b0 ... b7, lite0 ... lite4. Repeatable.")
+@click.option(
+    "--variant", "variants", multiple=True, metavar="NAME", help="b0, lite0 ...: see edgeeff variants. Repeatable."
+)
 @click.option("--fit", is_flag=True, help="Measure some networks on the device and fit the model; takes minutes.")
 @click.option("--verify", is_flag=True, help="Measure the variants too, and show how far the estimates are off.")
 @click.option("--base", "bases", multiple=True, help="Whose scalings --fit measures. Default: b0 and lite0.")
@@ -39,7 +41,7 @@ PRECISIONS = ("fp32", "int8")
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--format", "formats", multiple=True, default=["tflite"], show_default=True, help="tflite, onnx.")
 @click.option("--precision", "precisions", multiple=True, default=["fp32"], show_default=True, help="fp32, int8.")
-@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="Of the runtime.")
 @click.option(
     "--seconds", type=Positive(), default=200.0, show_default=True, help="Of measuring, for --fit and for --verify."
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--serial", help="The address of the device, where several fit.")
 @click.option("--runtime", help="litert, onnxruntime, benchmark_model. Default: by format and device.")
 @runner_option("benchmark_model")
-@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="Of the runtime.")
 @click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes.")
 @click.option(
     "--input-shape", "shapes", multiple=True, type=InputShape(), help="For inputs that a file leaves open. Repeatable."

@@ -46,7 +46,9 @@ RENDERERS: dict[str, Callable[[Report], str]] = {
     help="JSON or CSV of accuracies that you measured: top1 (0.751 or 75.1%) and variant, path or sha256; "
     "format and precision narrow it. A variant without precision means its fp32 files.",
 )
-@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(list(RENDERERS)), default="text", show_default=True, help="Of the report."
+)
 @json_option
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Also write a page to look at: one file.")

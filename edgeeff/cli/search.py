@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     help="Networks to try in the whole study; those that come again do not count.",
 )
 @click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training.")
-@click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True)
-@click.option("--learning-rate", type=Positive(), default=0.05, show_default=True)
+@click.option("--batch", type=click.IntRange(2, 1024), default=32, show_default=True, help="Images a step.")
+@click.option("--learning-rate", type=Positive(), default=0.05, show_default=True, help="At its highest.")
 @click.option("--mirror/--no-mirror", default=True, show_default=True, help="Of images at random; no for digits.")
 @click.option("--resolution", type=click.IntRange(2, 1024), default=64, show_default=True, help="Pixels.")
 @click.option("--width", type=Positive(), default=0.5, show_default=True, help="Of MobileNetV2's channels.")
@@ -51,8 +51,16 @@ if TYPE_CHECKING:
 @click.option(
     "--predict", "models", type=click.Path(path_type=Path), metavar="DIR", help="Estimate, by a model kept in DIR."
 )
-@click.option("--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "random"]),
+    default="tpe",
+    show_default=True,
+    help="What proposes: tpe learns from the trials so far, random does not.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of proposals, trainings."
+)
 @click.option("--study", "name", default="search", show_default=True, help="Its name; the same name goes on with it.")
 @click.option("--storage", help="Optuna's, a database's URL that machines may share. Default: SQLite in --out.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("search"), show_default=True, help="The folder.")
