@@ -133,8 +133,8 @@ def _train(
     from edgeeff.scaling.grid_study import Proxy, run
     from edgeeff.training import Recipe, find
 
-    names = ("epochs", "batch", "learning_rate", "seed", "threads")
-    recipe = Recipe(*(options[name] for name in names), mirrored=options["mirror"])
+    names = ("epochs", "batch", "learning_rate", "seed", "threads", "mirror")
+    recipe = Recipe(*(options[name] for name in names))
     proxy = Proxy(options["proxy_width"], options["proxy_depth"], options["proxy_resolution"])
     folder = find(train)
     say(f"{len(folder.trained.paths)} images of {len(folder.classes)} classes, {len(folder.held_out.paths)} held out")
