@@ -92,7 +92,7 @@ def _start(argv: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
             argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
     except OSError as error:
-        raise DeviceError(f"cannot start {argv[0]}: {error.strerror}") from error
+        raise DeviceError(f"cannot start {argv[0]}: {error.strerror}", "check its path and permissions") from error
 
 
 def _lines(process: subprocess.Popen[bytes], name: str, deadline: float, tail: Tail) -> Iterator[str]:

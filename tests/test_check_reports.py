@@ -177,7 +177,11 @@ def test_markdown_is_one_table_and_the_reasons() -> None:
     text = markdown.render(ALL)
     assert text.startswith(markdown.MARKER)
     assert "### edgeeff check: regressed: 1 of 4 models" in text
-    assert "| b0 int8 tflite | regressed | +4.1 | +3.2 .. +5.0 | 5.60 MB (+5.5 %) | 14 |" in text
+    assert "| b0 int8 tflite | regressed | +4.1 | +3.2 .. +5.0 | 5.31 MB -> 5.60 MB (+5.5 %) | - | - | - | 14 |" in text
+    assert (
+        "| b0 fp32 tflite | passed | +0.2 | -0.5 .. +0.9 | 21.12 MB (+0.0 %) | - | 81.0 ms -> 84.0 ms | - | 14 |"
+        in text
+    )
     assert "- **lite0 int8 onnx**: threads differ: 1 and 4" in text
     assert text.endswith("- host, litert, 1 thread\n")
 

@@ -188,6 +188,12 @@ def test_a_board_that_says_that_it_is_held_back() -> None:
     assert checks.caveats(in_state(throttling=(), throttled_since_boot=("throttled",))) == ()
 
 
+def test_clocks_that_are_held_are_not_told_to_be_held() -> None:
+    follows = in_state(governors=("sched_pixel",) * 4)
+    assert "governor" in codes(follows)
+    assert "governor" not in codes(replace(follows, context={**follows.context, "fixed_performance": "True"}))
+
+
 @pytest.mark.parametrize("evidence", NOISES)
 def test_noise_names_its_evidence(evidence: str) -> None:
     (caveat,) = checks.caveats(NOISES[evidence])

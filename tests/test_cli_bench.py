@@ -103,6 +103,13 @@ def test_more_threads_than_cores_is_said(small_onnx: Path, tmp_path: Path) -> No
     assert f"{threads} threads share" in bench(tmp_path, small_onnx, "--threads", threads, seconds=0.1).stdout
 
 
+def test_cores_that_are_not_there_are_said(small_onnx: Path, tmp_path: Path) -> None:
+    done = bench(tmp_path, small_onnx, "--cores", "1000", seconds=0.1)
+    assert done.returncode == 7
+    assert "it cannot be bound to these cores (taskset: " in done.stderr
+    assert "take others with --cores, or all" in done.stderr
+
+
 def test_ctrl_c_keeps_and_shows_what_is_there(small_onnx: Path, tmp_path: Path) -> None:
     """Some 5000 launches would fit into the time, and none is ever precise enough."""
     command = [*EDGEEFF, "bench", str(small_onnx), "--seconds", "3000", "--precision-target", "0.0001%"]

@@ -302,7 +302,7 @@ main(["history", {str(results)!r}])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
-    assert "the results themselves are safe; free some space" in done.stderr
+    assert "the results themselves are safe; see that it can be reached and has space" in done.stderr
     assert "Traceback" not in done.stderr
     assert values(url)[: len(expected)] == expected
     assert len(refreshed(url, results)) == 52
@@ -342,9 +342,12 @@ def test_the_command_shows_the_step(results: Path) -> None:
 def test_missing_history_is_one_sentence(results: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no results"):
         CliRunner().invoke(history, [str(tmp_path / "none")], catch_exceptions=False)
-    with pytest.raises(UsageError, match="no history of b9") as error:
+    with pytest.raises(UsageError, match=r"unknown model in the history of .* 'b9'") as error:
         CliRunner().invoke(history, [str(results), "--model", "b9"], catch_exceptions=False)
-    assert "models that have one: b0" in error.value.hint
+    assert error.value.hint == "did you mean b0? known: b0"
+    with pytest.raises(UsageError, match=r"unknown device in the history of .* 'hots'") as error:
+        CliRunner().invoke(history, [str(results), "--device", "hots"], catch_exceptions=False)
+    assert error.value.hint == "did you mean host? known: host"
 
 
 def test_several_machines_share_an_index_in_postgresql(postgres: str, results: Path, tmp_path: Path) -> None:

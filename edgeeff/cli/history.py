@@ -8,7 +8,7 @@ import click
 
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
-from edgeeff.errors import UsageError
+from edgeeff.errors import UsageError, unknown_name
 
 
 @click.command("history")
@@ -37,13 +37,15 @@ def history(results: Path, url: str | None, model: str | None, device: str | Non
         read = index.refresh(results)
         series = index.series()
     say(f"{read} results file{'s' if read != 1 else ''} new or changed")
+    if not series:
+        raise UsageError(f"no history in {results}", "measure first: edgeeff bench")
+    for kind, name, known in (
+        ("model", model, {key.model for key in series}),
+        ("device", device, {key.device for key in series if model in (None, key.model)}),
+    ):
+        if name is not None and name not in known:
+            raise unknown_name(f"{kind} in the history of {results}", name, known)
     wanted = {k: v for k, v in series.items() if model in (None, k.model) and device in (None, k.device)}
-    if not wanted:
-        known = sorted({key.model for key in series}) or ["none"]
-        raise UsageError(
-            f"no history{f' of {model}' if model else ''}{f' on {device}' if device else ''} in {results}",
-            f"models that have one: {', '.join(known)}; measure more with edgeeff bench",
-        )
     found = trends(wanted)
     if as_json:
         print_json(history_json(found))

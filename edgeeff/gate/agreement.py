@@ -37,7 +37,7 @@ def disagreements(
         if not apart >= limit:
             yield (
                 f"outputs disagree: {apart:.1f} dB on the same input, {precisions[0]} needs {limit:g} dB "
-                "(a network that was trained anew: --allow outputs)"
+                "(where that is meant, as of a network that was trained anew: --allow outputs)"
             )
 
 

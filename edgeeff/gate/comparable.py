@@ -47,7 +47,8 @@ def differences(candidate: Measurement, baseline: Measurement, allowed: Collecti
         ours, theirs = read(candidate), read(baseline)
         if name not in allowed and (ours or None) != (theirs or None):
             verb = "differ" if name in PLURAL else "differs"
-            yield f"{name} {verb}: {ours or 'unknown'} against the baseline's {theirs or 'unknown'}"
+            cure = f' (where that is meant: --allow "{name}")' if name in ALLOWABLE else ""
+            yield f"{name} {verb}: {ours or 'unknown'} against the baseline's {theirs or 'unknown'}{cure}"
 
 
 def unfit(measurement: Measurement, side: str) -> Iterator[str]:

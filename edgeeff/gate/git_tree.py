@@ -42,10 +42,10 @@ class GitTree:
         root = _git(Path(), "rev-parse", "--show-toplevel")
         if commit is None or root is None:
             if required:
-                where = "this folder is in no git repository" if root is None else f"git knows no commit {ref!r} here"
-                raise UsageError(
-                    where, "in CI, fetch it first: git fetch origin main (actions/checkout: fetch-depth: 0)"
-                )
+                if root is None:
+                    raise UsageError("this folder is in no git repository", "run edgeeff check inside the clone")
+                cure = "in CI, fetch it first: git fetch origin main (actions/checkout: fetch-depth: 0)"
+                raise UsageError(f"git knows no commit {ref!r} here", cure)
             return None
         return cls(ref, commit.decode().strip(), Path(root.decode().strip()))
 

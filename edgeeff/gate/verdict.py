@@ -128,7 +128,7 @@ def _by_the_wall(run: CheckRun) -> Iterator[str]:
     # candidates just at the margin, one of a thousand is doubted by chance.
     wall = estimate(ratios, PASSING_TAIL)
     if wall.low > math.log1p(run.policy.plan.regression):
-        yield f"by the wall clock it is {math.expm1(wall.value) * 100:+.1f} % slower"
+        yield f"by the wall clock it is {math.expm1(wall.value) * 100:.1f} % slower"
 
 
 def _outlook(run: CheckRun, decision: Decision) -> str:

@@ -250,7 +250,7 @@ def _errors(url: str) -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise UsageError(
             f"the index {_shown(url)} cannot be used: {reason}",
-            "the results themselves are safe; free some space, or name another index with --index",
+            "the results themselves are safe; see that it can be reached and has space, or name another with --index",
         ) from error
 
 

@@ -29,7 +29,7 @@ def clock(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
             "cool the device, plug it in, and bench again",
         )
     governors = {name for state in states for name in state.governors or ()}
-    if governors - {"performance"}:
+    if governors - {"performance"} and "fixed_performance" not in m.context:
         yield Caveat(
             "governor",
             f"the frequency governor is {', '.join(sorted(governors))}: the clock follows the load",

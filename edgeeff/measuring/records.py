@@ -117,6 +117,8 @@ def failed(error: str, samples_ns: Sequence[int] = ()) -> Launch:
 def why_failed(failure: MeasurementError, stage: str = "") -> str:
     """How a program failed, with the last line of what it said to standard error."""
     last = failure.hint.splitlines()[-1:]
+    if last and last[0].strip().startswith("taskset:"):
+        return one_line(f"it cannot be bound to these cores ({last[0].strip()}): take others with --cores, or all")
     return one_line(" ".join([f"{failure.message} {stage}".strip(), *(f"({line.strip()})" for line in last)]))
 
 

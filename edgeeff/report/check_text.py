@@ -38,7 +38,7 @@ def check_json(check: Check) -> dict[str, Any]:
 def _details(check: Check) -> Iterator[str]:
     for reason in check.reasons:
         yield printable(f"  {reason}")
-    known = [figure for figure in check.figures if figure.baseline is not None and figure.candidate is not None]
+    known = [figure for figure in check.figures if figure.baseline is not None or figure.candidate is not None]
     yield from (f"  {figure_sentence(figure)}" for figure in known if figure.limit is not None)
     others = "; ".join(figure_sentence(figure) for figure in known if figure.limit is None)
     if others:
