@@ -330,6 +330,38 @@ def test_paper_is_white_and_plots_are_as_wide_as_it(chromium: webdriver.Chrome, 
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
 
 
+def test_paper_shows_every_row_under_a_head_that_repeats(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    """Chromium draws no button in a table's head that it repeats on the next page."""
+    path = tmp_path / "long.html"
+    many = [replace(measured("b0", 20.0 + i, "fp32", 386), path=f"{i}.tflite") for i in range(60)]
+    path.write_text(to_html.render(build(many, Inputs(VARIANTS), report().settings)))
+    browser = opened(chromium, path.as_uri(), 1280)
+    shown = (
+        "return [document.querySelectorAll('#table tbody tr').length, document.querySelectorAll('th button').length]"
+    )
+    rows, buttons = browser.execute_script(shown)
+    assert rows == 25 and buttons > 10
+    browser.find_element(By.ID, "next").click()
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(shown) == [60, 0]
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(shown) == [25, buttons]
+    assert browser.find_element(By.ID, "page").text == "Page 2 of 3, 60 files"
+
+
+def test_a_change_of_accuracy_is_of_two_measured_ones(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    int8 = GivenAccuracy(0.74, "mine", variant="lite0", precision="int8")
+    fp32 = GivenAccuracy(0.75, "mine", variant="lite0", precision="fp32")
+    told = []
+    for number, given in enumerate(([int8], [int8, fp32])):
+        path = tmp_path / f"{number}.html"
+        path.write_text(
+            to_html.render(build([measured(*row) for row in ROWS[:2]], Inputs(VARIANTS, given), report().settings))
+        )
+        told.append(opened(chromium, path.as_uri(), 360).find_element(By.CSS_SELECTOR, "#precisions figcaption").text)
+    assert "top-1 change unknown" in told[0] and "top-1 -1.0 points" in told[1]
+
+
 def test_the_page_is_reproducible_and_small() -> None:
     text = to_html.render(report())
     assert text == to_html.render(report())

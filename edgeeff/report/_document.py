@@ -212,10 +212,8 @@ def _correlation_line(found: Correlation) -> Iterator[str]:
         yield f"Outlier of {found.configuration}: {label} is {pace} than {line} says."
     if found.inversion is not None:
         small, large, macs, latency = found.inversion
-        yield (
-            f"FLOPS mislead: {small} has {macs:.2f} times the multiply-adds of {large}, "
-            f"yet takes {latency:.2f} times as long."
-        )
+        share = "about" if macs > 0.995 else f"{macs:.2f} times"
+        yield f"FLOPS mislead: {small} has {share} the multiply-adds of {large}, yet takes {latency:.2f} times as long."
 
 
 def _published(group: Group, settings: Settings) -> Section:

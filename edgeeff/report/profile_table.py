@@ -73,12 +73,12 @@ def notes(profile: Profile) -> Iterator[str]:
 
 def _head(profile: Profile) -> str:
     plain = sorted(profile.plain_s)
-    without = f", {_ms(plain[len(plain) // 2])} ms without the profiler" if plain else ""
+    without = f", {significant(plain[len(plain) // 2] * 1e3)} ms without the profiler" if plain else ""
     launches = len(profile.profiled_s)
     return (
         f"{profile.path} on {profile.device.name}, {profile.runtime_version or profile.runtime}, "
         f"{profile.threads} {'thread' if profile.threads == 1 else 'threads'}: "
-        f"{_ms(profile.inference_s)} ms an inference{without}\n"
+        f"{significant(profile.inference_s * 1e3)} ms an inference{without}\n"
         f"{profile.method}; medians of {launches} {'launch' if launches == 1 else 'launches'}, "
         f"{profile.runs} runs each\n"
     )

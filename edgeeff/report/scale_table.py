@@ -125,12 +125,12 @@ def published_text(base: Variant, members: Sequence[Variant], bases: Bases) -> s
         Column("resolution, px", "decimal"),
         Column("multiply-adds, M", "decimal"),
         Column("phi of depth", "decimal"),
-        Column("of width", "decimal"),
-        Column("of resolution", "decimal"),
-        Column("of cost", "decimal"),
+        Column("phi of width", "decimal"),
+        Column("phi of resolution", "decimal"),
+        Column("phi of cost", "decimal"),
         Column("exact depth", "decimal"),
-        Column("width ", "decimal"),
-        Column("resolution, px ", "decimal"),
+        Column("exact width", "decimal"),
+        Column("exact resolution, px", "decimal"),
     ]
     return text(Table(columns, [_published_row(base, member, bases) for member in members]))
 
