@@ -101,10 +101,10 @@ function sortButton(title) {
 
 function showTable() {
   showHead();
-  const [page, size] = printing ? [0, PRINTED_ROWS] : [state.page, PAGE_ROWS];
+  const size = printing ? PRINTED_ROWS : PAGE_ROWS;
   const pages = Math.max(1, Math.ceil(state.found.length / size));
   const shownColumns = columns();
-  const shown = state.found.slice(page * size, (page + 1) * size);
+  const shown = state.found.slice(state.page * size, (state.page + 1) * size);
   document.querySelector("#table tbody").replaceChildren(...shown.map((row) => {
     const line = document.createElement("tr");
     for (const [title, kind, key, text] of shownColumns) {
@@ -118,9 +118,9 @@ function showTable() {
     return line;
   }));
   const files = `${state.found.length} file${state.found.length === 1 ? "" : "s"}`;
-  $("page").textContent = printing ? (pages > 1 ? `The first ${size} of ${files}.` : "") : `Page ${page + 1} of ${pages}, ${files}`;
-  $("previous").disabled = page === 0;
-  $("next").disabled = page >= pages - 1;
+  $("page").textContent = printing ? (pages > 1 ? `The first ${size} of ${files}.` : "") : `Page ${state.page + 1} of ${pages}, ${files}`;
+  $("previous").disabled = state.page === 0;
+  $("next").disabled = state.page >= pages - 1;
 }
 
 function showWords() {
