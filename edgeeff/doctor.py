@@ -174,9 +174,8 @@ def _stopping(device: Device) -> Finding:
 
 def _is_running(device: Device, seconds: int) -> bool | None:
     """By the list of processes; None where that cannot be read."""
-    script = (
-        'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\000" "\\n"'  # one program for all: a phone starts them slowly
-    )
+    # One program for all processes: a phone starts programs slowly.
+    script = 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\000" "\\n"'
     try:
         words = [line.strip() for line in device.run(["sh", "-c", script], timeout_s=KILLED_WITHIN_S)]
     except MeasurementError:

@@ -30,18 +30,18 @@ def sshd() -> ModuleType:
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sshd: ModuleType) -> Iterator[Callable[..., Any]]:
+def start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sshd: ModuleType, free_port: Callable[[], int]
+) -> Iterator[Callable[..., Any]]:
     """Starts servers that end with the test. The client's home is that of the first."""
     servers: list[Any] = []
 
-    def begin(name: str = "sshd", **options: object) -> Any:
+    def begin(name: str = "sshd", port: int = 0, **options: object) -> Any:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        server = sshd.start_server(folder, **options)
+        server = sshd.start_server(folder, (lambda: port) if port else free_port, **options)
         if not servers:
             monkeypatch.setenv("HOME", str(server.home))
-            monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-            monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
         servers.append(server)
         return server
 

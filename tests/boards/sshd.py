@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,29 +50,24 @@ class Server:
 
 def keygen(path: Path) -> Path:
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=30)
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=600)
     return path
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def start_server(folder: Path, *, lines: Sequence[str] = (), before: Sequence[str] = (), port: int = 0) -> Server:
+def start_server(
+    folder: Path, ports: Callable[[], int], *, lines: Sequence[str] = (), before: Sequence[str] = ()
+) -> Server:
     """Starts an sshd whose client configuration calls it "board".
 
     Args:
+        ports: gives one that nobody listens at.
         lines: of sshd_config, which win over the usual ones.
         before: what stands before sshd on its command line, such as unshare.
-        port: by default a free one.
     """
     for _ in range(5):  # another program may take the port that was just free
-        server = _started(folder, lines, before, port or free_port())
+        server = _started(folder, lines, before, ports())
         if server is not None:
             return server
-        if port:
-            break
     raise AssertionError(f"sshd does not start:\n{(folder / 'log').read_text()}")
 
 
@@ -111,7 +106,7 @@ def _started(folder: Path, lines: Sequence[str], before: Sequence[str], port: in
     with (folder / "log").open("ab") as log:
         argv = [*before, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
         process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    for _ in range(1200):
+    for _ in range(6000):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             if process.poll() is None:  # else it was somebody else that answered

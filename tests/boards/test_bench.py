@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
+import random
 import signal
 import subprocess
 import sys
@@ -49,14 +49,14 @@ def leftovers(server: Any) -> list[str]:
 
 
 def wait_until(condition: Any) -> bool:
-    return any(condition() or time.sleep(0.05) for _ in range(1200))
+    return any(condition() or time.sleep(0.05) for _ in range(6000))
 
 
 def test_both_formats_are_measured_on_the_board(
     board: Path, server: Any, small_onnx: Path, small_tflite: Path, tmp_path: Path
 ) -> None:
     argv = arguments(board, tmp_path / "results", [small_onnx, small_tflite], "--seconds", "6")
-    run = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stderr
     document = json.loads(run.stdout)
     assert "rack-7" in json.dumps(document)
@@ -74,12 +74,12 @@ def test_both_formats_are_measured_on_the_board(
 
 
 def test_a_lost_board_keeps_what_was_measured(board: Path, server: Any, small_tflite: Path, tmp_path: Path) -> None:
-    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "60", "--precision-target", "0.01%")
+    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "3600", "--precision-target", "0.0001%")
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     written = tmp_path / "results"
     assert wait_until(lambda: any('"record":"launch"' in p.read_text() for p in written.glob("*.jsonl")))
     server.stop()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 5, errors
     assert "the connection to ssh://board was lost" in errors
     (measured,) = read_results(tmp_path / "results")
@@ -88,11 +88,11 @@ def test_a_lost_board_keeps_what_was_measured(board: Path, server: Any, small_tf
 
 
 def test_an_interrupt_leaves_nothing_running(board: Path, server: Any, small_tflite: Path, tmp_path: Path) -> None:
-    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "60", "--precision-target", "0.01%")
+    argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "3600", "--precision-target", "0.0001%")
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert wait_until(lambda: leftovers(server))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert wait_until(lambda: not leftovers(server))
@@ -103,10 +103,10 @@ def test_a_model_that_cannot_be_run_there_is_one_failed_case(
 ) -> None:
     broken = tmp_path / "broken.tflite"
     content = bytearray(small_tflite.read_bytes())
-    content[len(content) // 2 :] = os.urandom(len(content) - len(content) // 2)
+    content[len(content) // 2 :] = random.Random(0).randbytes(len(content) - len(content) // 2)
     broken.write_bytes(content)
     run = subprocess.run(
-        arguments(board, tmp_path / "results", [broken], "--seconds", "2"), capture_output=True, text=True, timeout=120
+        arguments(board, tmp_path / "results", [broken], "--seconds", "2"), capture_output=True, text=True, timeout=900
     )
     assert run.returncode in (2, 7) and "Traceback" not in run.stderr
 
@@ -114,7 +114,7 @@ def test_a_model_that_cannot_be_run_there_is_one_failed_case(
 def test_ops_are_profiled_on_the_board(board: Path, small_tflite: Path, small_onnx: Path, tmp_path: Path) -> None:
     for path in (small_tflite, small_onnx):
         argv = ["profile", str(path), "--device", str(board), "--launches", "1", "--out", str(tmp_path), "--json"]
-        run = subprocess.run([sys.executable, "-m", "edgeeff", *argv], capture_output=True, text=True, timeout=120)
+        run = subprocess.run([sys.executable, "-m", "edgeeff", *argv], capture_output=True, text=True, timeout=900)
         assert run.returncode == 0, run.stderr
         document = json.loads(run.stdout)
         assert document["device"]["kind"] == "linux"
@@ -128,7 +128,7 @@ def test_benchmark_model_runs_on_a_board_of_its_own_processor(
     out = tmp_path / "results"
     chosen = ["--runtime", "benchmark_model", "--seconds", "1", "--runner"]
     run = subprocess.run(
-        arguments(board, out, [small_tflite], *chosen, str(runner())), capture_output=True, text=True, timeout=120
+        arguments(board, out, [small_tflite], *chosen, str(runner())), capture_output=True, text=True, timeout=900
     )
     assert run.returncode == 0, run.stderr
     (measured,) = read_results(out)
@@ -136,7 +136,7 @@ def test_benchmark_model_runs_on_a_board_of_its_own_processor(
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"\x7fELF" + bytes(14) + b"\xf3\0" + b"num_threads" * 4)
     run = subprocess.run(
-        arguments(board, out, [small_tflite], *chosen, str(foreign)), capture_output=True, text=True, timeout=120
+        arguments(board, out, [small_tflite], *chosen, str(foreign)), capture_output=True, text=True, timeout=900
     )
     assert run.returncode == 5
     assert f"{foreign} is for riscv64, and {board} is {platform.machine()}" in run.stderr

@@ -24,7 +24,7 @@ def board(server: Any, tmp_path: Path, python_on_board: str) -> Path:
 def test_both_sides_take_turns_on_the_board(board: Path, small_onnx: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "edgeeff", "check", str(small_onnx), "--against", str(small_onnx), "--json"]
     argv += ["--device", str(board), "--out", str(tmp_path / "out"), "--seconds", "6"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=900)
     document = json.loads(done.stdout)
     assert document["verdict"] in ("passed", "inconclusive"), (document, done.stderr)
     assert document["launches"] > 0 and not document["coarse"] and document["device"] == str(board)

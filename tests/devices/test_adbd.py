@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from edgeeff import registry
+from edgeeff.devices import _adb_shell, _adb_wire
 from edgeeff.errors import DeviceError, MeasurementError
 from edgeeff.protocols import Device
 from edgeeff.targets import resolve
@@ -42,16 +43,16 @@ def test_throttling_is_seen_while_it_goes_on(device: Device, tmp_path: Path) -> 
 
 
 def test_programs_are_arm64s(device: Device) -> None:
-    assert list(device.run(["uname", "-m"], timeout_s=30)) == ["aarch64"]
+    assert list(device.run(["uname", "-m"], timeout_s=600)) == ["aarch64"]
     hostile = ["a b", "$(id)", "`id`", "'", '"', "\\", "*", "-n", "é", "&&"]
     script = 'for a do echo "[$a]"; done'
-    assert list(device.run(["sh", "-c", script, "sh", *hostile], timeout_s=30)) == [f"[{a}]" for a in hostile]
+    assert list(device.run(["sh", "-c", script, "sh", *hostile], timeout_s=600)) == [f"[{a}]" for a in hostile]
 
 
 def test_both_streams_and_the_exit_code(device: Device) -> None:
     errors: list[str] = []
     with pytest.raises(MeasurementError, match="ended with exit code 3"):
-        list(device.run(["sh", "-c", "echo out; echo err >&2; exit 3"], timeout_s=30, on_stderr=errors.append))
+        list(device.run(["sh", "-c", "echo out; echo err >&2; exit 3"], timeout_s=600, on_stderr=errors.append))
     assert errors == ["err"]
 
 
@@ -63,16 +64,17 @@ def test_files_go_both_ways(device: Device, phone: Path, tmp_path: Path) -> None
     assert device.push(path) == there
     device.pull(there, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == path.read_bytes()
-    list(device.run(["rm", there], timeout_s=30))
+    list(device.run(["rm", there], timeout_s=600))
 
 
-def test_a_program_that_exceeds_its_time_is_killed(device: Device) -> None:
-    began = time.monotonic()
+def test_a_program_that_exceeds_its_time_is_killed(device: Device, pass_time: Callable[..., None]) -> None:
+    lines = device.run(["sh", "-c", "echo up; sleep 123456"], timeout_s=600)
+    assert next(lines) == "up"
+    pass_time(599.9, _adb_shell, _adb_wire)
     with pytest.raises(MeasurementError, match="did not finish"):
-        list(device.run(["sh", "-c", "echo up; sleep 1234"], timeout_s=3))
-    assert time.monotonic() - began < 30
-    listed = "\n".join(device.run(["ps", "-A", "-o", "ARGS"], timeout_s=30))
-    assert "sleep 1234" not in listed
+        next(lines)
+    while any("sleep 123456" in line for line in device.run(["ps", "-A", "-o", "ARGS"], timeout_s=600)):
+        time.sleep(0.1)  # what was killed may take a moment to be gone
 
 
 def test_the_native_runner_runs_a_real_model_there(
@@ -84,7 +86,7 @@ def test_the_native_runner_runs_a_real_model_there(
     argv = [sys.executable, "-m", "edgeeff", "bench", str(small_tflite), "--runner", str(native), "--seconds", "1"]
     device = f"adb:{os.environ['EDGEEFF_TEST_SERIAL']}"
     run = subprocess.run(
-        [*argv, "--device", device, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=600
+        [*argv, "--device", device, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=1800
     )
     assert run.returncode == 0, run.stderr
     (m,) = json.loads(run.stdout)["measurements"]
@@ -102,7 +104,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def test_a_daemon_that_dies_is_a_lost_device(device: Device) -> None:
-    lines = device.run(["sh", "-c", "echo up; sleep 1000"], timeout_s=60)
+    lines = device.run(["sh", "-c", "echo up; sleep 100000"], timeout_s=600)
     assert next(lines) == "up"
     program = b"/usr/lib/android-sdk/platform-tools/adbd"
     (daemon,) = (
