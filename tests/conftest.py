@@ -258,7 +258,17 @@ def postgres(program: Callable[[str, str], str]) -> Iterator[str]:
     as_user = {"user": user, "cwd": "/", "check": True, "stdout": subprocess.DEVNULL}
     try:
         subprocess.run(
-            [folder / "initdb", "-D", data / "db", "-U", "edgeeff", "--auth=trust", "--no-sync", "--no-locale"],
+            [
+                folder / "initdb",
+                "-D",
+                data / "db",
+                "-U",
+                "edgeeff",
+                "--auth=trust",
+                "--no-sync",
+                "--no-locale",
+                "--encoding=UTF8",
+            ],
             **as_user,  # type: ignore[call-overload]
         )
         options = f"-c listen_addresses='' -c unix_socket_directories={data} -c fsync=off"

@@ -109,7 +109,7 @@ def test_the_latest_run_of_the_same_model_against_the_same_reference() -> None:
 
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "edgeeff", "check", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=900, cwd=tmp_path)
 
 
 def test_the_command_records_first_and_refuses_another_machine_then(tmp_path: Path, small_onnx: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_bomb_takes_no_memory(tmp_path: Path, bomb: bytes) -> None:
         "try: load(f.variants['b0'], f, sys.argv[1], classes=None, padding=None)\n"
         "except UsageError as e: print(used() - before)"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=900)
     assert run.stderr == ""
     assert int(run.stdout) < 100 * 1024  # KB
 

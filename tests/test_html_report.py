@@ -86,11 +86,12 @@ def chromium(program: object) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = program("chromium", "apt-get install chromium")  # type: ignore[operator]
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                 "--disable-component-update", "--disable-sync"):  # fmt: skip
+                 "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"):  # fmt: skip
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = program("chromedriver", "apt-get install chromium-driver")  # type: ignore[operator]
     browser = webdriver.Chrome(options=options, service=Service(driver))
+    browser.set_script_timeout(600)
     yield browser
     browser.quit()
 
@@ -110,7 +111,7 @@ def opened(browser: webdriver.Chrome, page: str, width: int, scheme: str = "ligh
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(page)
-    WebDriverWait(browser, 60).until(lambda b: b.execute_script("return document.documentElement.dataset.ready"))
+    WebDriverWait(browser, 600).until(lambda b: b.execute_script("return document.documentElement.dataset.ready"))
     return browser
 
 

@@ -145,7 +145,7 @@ def test_a_litert_without_a_profiler_says_so(small_tflite: Path) -> None:
         "timeout_s": 60,
     }
     argv = [sys.executable, "-c", OLDER, str(runner_file())]
-    run = subprocess.run(argv, input=json.dumps(spec), capture_output=True, text=True, timeout=120)
+    run = subprocess.run(argv, input=json.dumps(spec), capture_output=True, text=True, timeout=900)
     times = PROFILER.parse(Output(tuple(run.stdout.splitlines())))
     assert times.error == (
         "tflite_runtime 2.14.0 has no profiler that Python can reach; install ai-edge-litert 2.2 or later there"

@@ -106,7 +106,7 @@ from pathlib import Path
 from edgeeff.search import loop
 def hang(network):
     print("there", flush=True)
-    time.sleep(600)
+    time.sleep(100_000)
 for outcome in loop.run(opened(Path({folder!r})), replace(surrogate(), accuracy=hang), 5):
     pass
 """
@@ -142,13 +142,14 @@ def test_several_machines_share_a_study_in_postgresql(postgres: str) -> None:
     code = SHARED.format(tests=str(Path(__file__).parent), url=postgres)
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
     for process in both:
-        error = process.communicate(timeout=120)[1]
+        error = process.communicate(timeout=900)[1]
         assert process.returncode == 0, error.decode()
     found = study.open_study("s", postgres, TERMS, sampler="tpe", seed=0).get_trials(deepcopy=False)
     assert [trial.number for trial in found] == list(range(len(found)))
     assert len(found) in (10, 11)  # each may begin the last one
-    assert {trial.state.name for trial in found} == {"COMPLETE"}
-    assert len({json.dumps(trial.params) for trial in found}) == len(found)
+    first = found[:10]  # the controller's own; the eleventh's choice is of those that had ended by then
+    assert {trial.state.name for trial in first} == {"COMPLETE"}
+    assert len({json.dumps(trial.params) for trial in first}) == 10
     with pytest.raises(UsageError, match="epochs 1, now 2"):
         study.open_study("s", postgres, TERMS | {"epochs": 2}, sampler="tpe", seed=0)
 

@@ -117,9 +117,11 @@ def _make_folder(storage: str) -> None:
 def _agree(study: optuna.Study, terms: Mapping[str, Any]) -> None:
     """Writes the terms into a new study; compares them with those of an old one."""
     wanted = {"schema": SCHEMA, **terms}
+    # In this order: another machine that starts at this moment writes its terms, and then its first trial.
+    trials = study.get_trials(deepcopy=False)
     known = study.user_attrs.get(_TERMS)
     if known is None:
-        if study.get_trials(deepcopy=False):
+        if trials:
             raise UsageError(f"the study {study.study_name!r} was not made by edgeeff", "name another with --study")
         study.set_user_attr(_TERMS, wanted)
         return

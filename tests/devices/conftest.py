@@ -75,7 +75,10 @@ def board(
         if name != getattr(request, "param", ""):
             binds += ["--bind", f"/{name}", f"/mnt/{name}"]
     server = sshd.start_server(
-        tmp_path, free_port, before=inside(*binds), lines=["ChrootDirectory /mnt", "SetEnv HOME=/root PATH=/usr/bin:/bin"]
+        tmp_path,
+        free_port,
+        before=inside(*binds),
+        lines=["ChrootDirectory /mnt", "SetEnv HOME=/root PATH=/usr/bin:/bin"],
     )
     monkeypatch.setenv("HOME", str(server.home))
     path = tmp_path / "arm-board.toml"

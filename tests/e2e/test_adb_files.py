@@ -48,7 +48,7 @@ def test_results_come_back_and_scratch_files_go(phone: Make, tmp_path: Path) -> 
     double = phone()
     with opened(double) as device:
         path = device.scratch(".pb")
-        assert list(device.run(["sh", "-c", f"printf abc > {path}"], timeout_s=20)) == []
+        assert list(device.run(["sh", "-c", f"printf abc > {path}"], timeout_s=600)) == []
         device.pull(path, tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == b"abc"
         with pytest.raises(DeviceError, match="No such file"):

@@ -19,7 +19,7 @@ Make = Callable[..., Any]
 
 def edgeeff(folder: Path, command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "edgeeff", command, *map(str, arguments)]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 def bench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
