@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edgeeff.errors import DeviceError
+from edgeeff.signals import undisturbed
 
 from ._adb_shell import KEPT, AdbShell
-from ._closing import undisturbed
 
 SWITCH = "cmd power set-fixed-performance-mode-enabled"
 

@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgeeff.errors import DeviceError, MeasurementError
+from edgeeff.signals import undisturbed
 
 from ._adb_server import Server
 from ._adb_wire import EXIT, STDERR, STDOUT, LostError, RefusedError, quoted, shell_input, shell_packets
-from ._closing import undisturbed
 from ._process import LINE_BYTES, Tail
 
 if TYPE_CHECKING:

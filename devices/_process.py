@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edgeeff.errors import DeviceError, MeasurementError
+from edgeeff.signals import undisturbed
 
 TAIL_BYTES = 4096
 """How much of the end of standard error an error keeps."""
@@ -70,15 +71,19 @@ def run_lines(
     with tempfile.TemporaryFile() as given:
         given.write(stdin.encode())
         given.seek(0)
-        process = _start(argv, given.fileno())
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with undisturbed():  # else Ctrl-C could come when it runs and we do not know it yet
+                process = _start(argv, given.fileno())
             yield from _lines(process, name, deadline, tail)
             code = process.wait(max(0.0, deadline - time.monotonic()))
         except (subprocess.TimeoutExpired, TimeoutError):
             message = f"{name} did not finish within {timeout_s:g} s and was killed"
             raise MeasurementError(message, tail.text()) from None
         finally:
-            _kill_group(process)
+            if process is not None:
+                with undisturbed():
+                    _kill_group(process)
     if code < 0:
         raise MeasurementError(f"{name} was killed by {_signal_name(-code)}", tail.text())
     if code > 0:

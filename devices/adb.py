@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeeff.errors import DeviceError, MeasurementError
 from edgeeff.protocols import Device, Transport
+from edgeeff.signals import undisturbed
 from edgeeff.values import Connected, DeviceInfo, DeviceState, Target
 
 from ._adb_files import Files
@@ -18,7 +19,7 @@ from ._adb_server import Server
 from ._adb_shell import CURES, QUESTION_S, AdbShell
 from ._adb_wire import RefusedError
 from ._android import INFO_SCRIPT, STATE_SCRIPT, matched, properties, read_info, read_state
-from ._closing import Closing, undisturbed
+from ._closing import Closing
 from ._lock import Lock
 
 FOLDER = "/data/local/tmp/edgeeff"

@@ -7,9 +7,10 @@ def main() -> None:
     """Starts the command line, also while Ctrl-C is pressed."""
     try:
         from edgeeff.cli import main as run
-    except KeyboardInterrupt:
+
+        run()
+    except KeyboardInterrupt:  # before the command line was ready for it
         sys.exit(130)
-    run()
 
 
 if __name__ == "__main__":

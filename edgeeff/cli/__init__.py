@@ -11,13 +11,15 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 import click
 
 from edgeeff import __version__
-from edgeeff.cli._shared import INTERRUPTED, say
+from edgeeff.cli._shared import INTERRUPTED, Printed, say
 from edgeeff.errors import EdgeeffError, UsageError, unknown_name
+from edgeeff.signals import STOPS
 
 COMMANDS = {
     "variants": "List the networks: coefficients, parameters, multiply-adds, accuracy.",
@@ -74,6 +76,7 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point: maps every error to one sentence on stderr and an exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    Printed.document = False
     _guard_streams()
     stop = _Stop()
     try:
@@ -92,6 +95,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+ONE_STOP_S = 1.0
+"""A second signal within this time says the same as the first: a key that was hit twice, or a terminal and a parent
+that both pass it on. It must not interrupt the cleaning up; a later one may."""
+
+
 class _Stop:
     """Remembers that Ctrl-C was pressed, and lets SIGTERM and SIGHUP clean up in the same way.
 
@@ -101,19 +109,27 @@ class _Stop:
 
     def __init__(self) -> None:
         self.asked = self._again = False
+        self._asked_s = 0.0
         self._usual_hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            usual = (signal.SIG_DFL, signal.default_int_handler)
-            if number is not None and signal.getsignal(number) in usual:  # nohup ignores SIGHUP
+        for number in STOPS:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # nohup ignores SIGHUP
                 signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: object) -> None:
-        self.asked = True
+        if self.asked and time.monotonic() - self._asked_s < ONE_STOP_S:
+            return
+        self.asked, self._asked_s = True, time.monotonic()
+        raise KeyboardInterrupt
+
+    def _ask_again(self, number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     def end(self) -> None:
-        """The work is over: what was to be raised once more is not."""
+        """The work is over: what was to be raised once more is not, and who asks now is too late."""
+        for number in STOPS:
+            # Python itself takes its own handlers away while it ends; a signal would kill it then.
+            if signal.getsignal(number) == self._ask:
+                signal.signal(number, signal.SIG_IGN)
         sys.unraisablehook = self._usual_hook
         if self._again:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -123,7 +139,7 @@ class _Stop:
             self._usual_hook(unraisable)
         elif hasattr(signal, "setitimer"):  # Windows has none: there the exit code alone tells
             self._again = True
-            signal.signal(signal.SIGALRM, self._ask)
+            signal.signal(signal.SIGALRM, self._ask_again)
             signal.setitimer(signal.ITIMER_REAL, 0.02)  # not at once: the callback is still on the stack
 
 
@@ -165,7 +181,7 @@ def _fail(error: EdgeeffError, argv: Sequence[str]) -> int:
 
 def _document(error: EdgeeffError, code: int, argv: Sequence[str]) -> int:
     """Prints the one JSON document of a command that failed, where one was asked for; returns the exit code."""
-    if "--json" in argv:
+    if "--json" in argv and not Printed.document:
         click.echo(json.dumps({"error": {"message": error.message, "hint": error.hint, "exit_code": code}}))
     return code
 

@@ -5,7 +5,6 @@ So each device is measured serially in itself, they run in parallel, and one tha
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import click
 
 from edgeeff.cli._shared import say
 from edgeeff.errors import DeviceError, EdgeeffError, MeasurementError
+from edgeeff.signals import undisturbed
 
 if TYPE_CHECKING:
     from edgeeff.values import Measurement, Target
@@ -47,14 +47,19 @@ def run_many(
     Returns:
         What was measured, and what stopped it: the first device's error, or the user.
     """
-    children = [_start(target, arguments, f"{session}-{i}") for i, target in enumerate(targets)]
+    children: list[_Child] = []
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     try:
+        for i, target in enumerate(targets):
+            with undisturbed():  # else Ctrl-C could come when it runs and is not among the children yet
+                children.append(_start(target, arguments, f"{session}-{i}"))
         for child in children:
             child.process.wait()
     except KeyboardInterrupt as interrupt:
         stopped = interrupt
-        _stop(children)
+    finally:
+        with undisturbed():  # each has its time, and none stays
+            _stop(children)
     for child in children:
         child.thread.join()
     if stopped is None:
@@ -84,10 +89,10 @@ def _relay(name: str, lines: IO[str]) -> None:
 
 
 def _stop(children: Sequence[_Child]) -> None:
-    """Lets each end as Ctrl-C lets it."""
+    """Lets each that still runs end as Ctrl-C lets it."""
     for child in children:
         if child.process.poll() is None:
-            child.process.send_signal(signal.SIGINT)
+            child.process.terminate()  # it ends by that as by Ctrl-C, and silently where it has hardly begun
     for child in children:
         try:
             child.process.wait(GRACE_S)

@@ -21,9 +21,17 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
+class Printed:
+    """Whether the document of this run is out: one who presses Ctrl-C after that gets no second one."""
+
+    document = False
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """Prints the one JSON document of a command. Not-a-number has no place in it."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    text = json.dumps(document, indent=2, allow_nan=False)
+    Printed.document = True
+    click.echo(text)
 
 
 def say(message: str) -> None:
