@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import UsageError
 from edgeeff.values import Port
+from edgeeff.wording import first_line
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array
@@ -57,10 +58,6 @@ class LitertSession:
             interpreter.set_tensor(tensor["index"], value)
         interpreter.invoke()
         return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _port(tensor: Any) -> Port:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.values import Port
+from edgeeff.wording import first_line
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array
@@ -27,7 +28,7 @@ class OnnxSession:
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no base of their own
-            raise UsageError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
+            raise UsageError(f"{path}: onnxruntime cannot run it: {first_line(error)}") from error
         ports = [_port(argument) for argument in (*self._session.get_inputs(), *self._session.get_outputs())]
         if any(port.dtype in ("int8", "uint8") for port in ports):
             scales = dict(_scales(path))
@@ -40,7 +41,7 @@ class OnnxSession:
         try:
             outputs: list[Array] = self._session.run(None, named)
         except Exception as error:  # as above
-            raise UsageError(f"{self._path}: onnxruntime cannot run it: {_first_line(error)}") from error
+            raise UsageError(f"{self._path}: onnxruntime cannot run it: {first_line(error)}") from error
         return outputs
 
 
@@ -69,7 +70,3 @@ def _scales(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             border = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
             zero_point = int(values[1].item()) if len(values) > 1 else 0
             yield border, {"scale": float(values[0].item()), "zero_point": zero_point}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

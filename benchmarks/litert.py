@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edgeeff.errors import ConversionError, MissingExtraError, UsageError
 from edgeeff.protocols import Device, InstalledProfiler, InstalledRunner, Runner, Session
 from edgeeff.values import DeviceProfile
+from edgeeff.wording import first_line
 
-from ._litert_session import LitertSession, first_line
+from ._litert_session import LitertSession
 from ._profiler import python_profiler
 from ._python import python_runner
 from ._runner._litert import litert_delegation

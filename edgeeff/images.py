@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.values import Normalisation
+from edgeeff.wording import first_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 """Of files that count as images."""
@@ -50,8 +51,8 @@ def _decode(path: Path) -> Any:
                 image = image_module.fromarray((np.asarray(image, np.uint32) // 257).clip(0, 255).astype(np.uint8))
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"{path} cannot be decoded: {reason}", "remove it, or replace it by a sound image") from error
+        cure = "remove it, or replace it by a sound image"
+        raise UsageError(f"{path} cannot be decoded: {first_line(error)}", cure) from error
 
 
 def _crop(image: Any, resolution: int) -> Any:

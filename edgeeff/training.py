@@ -19,6 +19,7 @@ from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import cannot_read
 from edgeeff.images import SUFFIXES, preprocess
 from edgeeff.values import Normalisation, Variant
+from edgeeff.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -103,9 +104,8 @@ def _require_classes(root: Path, images: dict[str, list[Path]]) -> None:
         raise UsageError(f"--train {root} has one class only ({next(iter(images))}): nothing to tell apart", layout)
     few = [name for name, paths in images.items() if len(paths) < LEAST_OF_A_CLASS]
     if few:
-        count = len(images[few[0]])
         raise UsageError(
-            f"--train {root}: the class {few[0]!r} has {count} image{'s' * (count > 1)}, and at least "
+            f"--train {root}: the class {few[0]!r} has {counted(len(images[few[0]]), 'image')}, and at least "
             f"{LEAST_OF_A_CLASS} are needed to hold one out",
             "add images, or remove the class",
         )

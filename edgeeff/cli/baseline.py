@@ -11,6 +11,7 @@ import click
 
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.wording import counted
 
 if TYPE_CHECKING:
     from edgeeff.gate.kept_baseline import Entry
@@ -52,7 +53,7 @@ def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) ->
     from edgeeff.measuring.cases import model_files
 
     entries = baselines.save(list(dict.fromkeys(files)) or model_files(artifacts, ()), target)
-    say(f"saved {len(entries)} file{'s' if len(entries) != 1 else ''} to {target}")
+    say(f"saved {counted(len(entries), 'file')} to {target}")
     _show(entries, as_json)
 
 
@@ -77,7 +78,7 @@ def restore(source: Path, out: Path, as_json: bool) -> None:
     from edgeeff.gate import kept_baseline as baselines
 
     entries = baselines.restore(source, out)
-    say(f"restored {len(entries)} file{'s' if len(entries) != 1 else ''} into {out}")
+    say(f"restored {counted(len(entries), 'file')} into {out}")
     _show(entries, as_json)
 
 

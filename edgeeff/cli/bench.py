@@ -18,6 +18,7 @@ from edgeeff.cli._runner_file import on_this_machine, runner_option
 from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
+from edgeeff.wording import counted
 
 if TYPE_CHECKING:
     from edgeeff.measuring.cases import Wanted
@@ -175,7 +176,7 @@ def _measure(
     from edgeeff.store import Writer
 
     seconds = wanted.policy.seconds if sustained_s is None else sustained_s * len(cases)
-    say(f"timing {len(cases)} {'case' if len(cases) == 1 else 'cases'} on {device.name} for up to {seconds:g} s")
+    say(f"timing {counted(len(cases), 'case')} on {device.name} for up to {seconds:g} s")
     if sustained_s is None:
         launches = run_session(cases, device, wanted.policy, random.Random(wanted.seed), on_wait=say)
     else:

@@ -22,6 +22,7 @@ from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
 from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 from edgeeff.gate.comparable import ALLOWABLE
+from edgeeff.wording import counted
 
 if TYPE_CHECKING:
     from edgeeff.compare import Check
@@ -155,7 +156,7 @@ def _run(
         paths = [match if isinstance(match, Path) else match.candidate for match in matches]
         return [refused(label(path), path, error) for path in paths], None
     build = Build(cases, device, policy, random.Random(wanted.seed), on_wait=say)
-    say(f"comparing {_count(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
+    say(f"comparing {counted(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
     try:
         with device.hold_performance() if wanted.fixed_performance else nullcontext():
             _measure(build, options["out"], wanted.session, policy.seconds * len(cases))
@@ -282,7 +283,3 @@ def _show(checks: Sequence[Check], as_json: bool) -> None:
         print_json(checks_json(checks))
     else:
         print_text(checks_text(checks))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

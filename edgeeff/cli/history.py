@@ -9,6 +9,7 @@ import click
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
 from edgeeff.errors import UsageError, unknown_name
+from edgeeff.wording import counted
 
 
 @click.command("history")
@@ -36,7 +37,7 @@ def history(results: Path, url: str | None, model: str | None, device: str | Non
     with Index(url or default_url(results)) as index:
         read = index.refresh(results)
         series = index.series()
-    say(f"{read} results file{'s' if read != 1 else ''} new or changed")
+    say(f"{counted(read, 'results file')} new or changed")
     if not series:
         raise UsageError(f"no history in {results}", "measure first: edgeeff bench")
     for kind, name, known in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from edgeeff.errors import MeasurementError, UsageError, unknown_name
 from edgeeff.files import sha256_of
 from edgeeff.protocols import Runtime, Session
 from edgeeff.values import Artifact, Normalisation, Port
+from edgeeff.wording import sizes
 
 RAW = "raw"
 NORMALISATIONS = {
@@ -110,11 +110,7 @@ def _check_ports(path: Path, session: Session) -> None:
         raise UsageError(f"{path} has {found}; evaluate takes a network of one image and one row of outputs")
     shape = session.inputs[0].shape
     if len(shape) != 4 or 3 not in (shape[1], shape[3]):
-        raise UsageError(f"{path} takes {_shape(shape)}; evaluate takes RGB images, 1x3xHxW or 1xHxWx3")
-
-
-def _shape(shape: Sequence[int | None]) -> str:
-    return "x".join("?" if n is None else str(n) for n in shape) or "a single number"
+        raise UsageError(f"{path} takes {sizes(shape)}; evaluate takes RGB images, 1x3xHxW or 1xHxWx3")
 
 
 def _is_nchw(port: Port) -> bool:
@@ -161,7 +157,7 @@ def _count(path: Path, session: Session, preparation: Preparation) -> int:
     shape = (1, 3, side, side) if _is_nchw(port) else (1, side, side, 3)
     (output,) = session([np.zeros(shape, port.dtype)])
     if output.ndim == 0 or max(output.shape) != output.size or output.size < 2:
-        raise UsageError(f"{path} gives {_shape(output.shape)}; evaluate takes one row of outputs, such as 1x1000")
+        raise UsageError(f"{path} gives {sizes(output.shape)}; evaluate takes one row of outputs, such as 1x1000")
     return int(output.size)
 
 

@@ -14,6 +14,7 @@ from edgeeff.evaluation.classes import Classes, named
 from edgeeff.evaluation.labels import read_labels
 from edgeeff.files import cannot_read
 from edgeeff.images import SUFFIXES
+from edgeeff.wording import counted
 
 LABEL_FILES = ("labels.csv", "labels.txt", "labels.json")
 """Looked for in the folder itself where it has no class folders."""
@@ -194,7 +195,7 @@ def _by_file(root: Path, names: Sequence[str], source: Path, classes: Classes) -
 
 def _some(names: Sequence[str], kind: str) -> str:
     """ "5 images (a, b, c ...)"."""
-    return f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({listed(names)})"
+    return f"{counted(len(names), kind)} ({listed(names)})"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from edgeeff.evaluation.dataset import Dataset, listed
 from edgeeff.evaluation.predictions import TOP, Prediction
 from edgeeff.parity import EQUAL_DB
 from edgeeff.proportions import Pair, Share
+from edgeeff.wording import counted
 
 RESAMPLES = 2000
 _CHUNK_ELEMENTS = 4_000_000
@@ -131,7 +132,7 @@ def remarks(found: Evaluation) -> list[str]:
     said = list(found.dataset.notes)
     if found.faults:
         why = next(iter(found.faults.values()))
-        number = f"{len(found.faults)} image{'s' if len(found.faults) > 1 else ''}"
+        number = counted(len(found.faults), "image")
         said.append(f"{number} that cannot be decoded left out: {listed(found.faults)}; the first: {why}")
     outputs = found.files[0].file.outputs
     covered = found.dataset.classes

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from edgeeff.compare import Answer
 from edgeeff.parity import LIMITS_DB, sqnr_db
+from edgeeff.wording import sizes
 
 ALIKE_DB = 60.0
 """Least agreement of two float files: kernels round in their own ways, and a fused graph rounds elsewhere."""
@@ -48,12 +49,8 @@ def agreement_limit_db(precisions: tuple[str, str]) -> float:
 
 
 def _shown(ports: list[tuple[tuple[int | None, ...], str]]) -> str:
-    return ", ".join(f"{dtype} {_size(shape)}".strip() for shape, dtype in ports) or "none"
+    return ", ".join(f"{dtype} {sizes(shape)}".strip() for shape, dtype in ports) or "none"
 
 
 def _sizes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join(map(_size, shapes)) or "none"
-
-
-def _size(shape: tuple[int | None, ...]) -> str:
-    return "x".join("?" if n is None else str(n) for n in shape) or "scalar"
+    return ", ".join(map(sizes, shapes)) or "none"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.history.chain import chained
 from edgeeff.history.points import Key, Point, rows
+from edgeeff.wording import first_line
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -247,7 +248,7 @@ def _errors(url: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise UsageError(
             f"the index {_shown(url)} cannot be used: {reason}",
             "the results themselves are safe; see that it can be reached and has space, or name another with --index",

@@ -26,6 +26,7 @@ from edgeeff.errors import UsageError
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Conv2d, op_kind
 from edgeeff.values import DeviceInfo
+from edgeeff.wording import counted
 
 Costs = Mapping[str, float]
 """Term -> how much of it a network has: ops, multiply-adds (in millions) or elements (in millions) of a kind."""
@@ -130,7 +131,7 @@ class Setting:
     accelerator: str = "cpu"
 
     def __str__(self) -> str:
-        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
+        threads = counted(self.threads, "thread")
         return f"{self.precision} {self.format} on {self.runtime}, {self.accelerator}, {threads}"
 
 

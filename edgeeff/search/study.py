@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError, UsageError
+from edgeeff.wording import first_line
 
 if TYPE_CHECKING:
     import optuna
@@ -55,7 +56,7 @@ def open_study(name: str, storage: str, terms: Mapping[str, Any], *, sampler: st
     except ImportError as error:  # Optuna's own, for a driver that is missing
         raise MissingExtraError("psycopg", "postgres", "a study in PostgreSQL") from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise UsageError(f"the study's storage cannot be used: {reason}", "check --storage") from error
     _agree(study, terms)
     _fail_orphans(study)

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import cannot_read
+from edgeeff.wording import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,8 +97,7 @@ def _kind(path: Path) -> Callable[[Path], dict[str, Tensor]]:
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:
-    lines = str(error).strip().splitlines()
-    reason = lines[0].rstrip(".:") if lines else type(error).__name__
+    reason = first_line(error).rstrip(".:")
     return UsageError(f"{path} is damaged or not a weights file: {reason[:200]}", f"fetch it again; {KNOWN_FORMS}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeeff.errors import MissingExtraError, UsageError
 from edgeeff.files import sha256_of
 from edgeeff.values import WeightsSource
+from edgeeff.wording import first_line
 
 TIMEOUT_S = 5.0
 """For the hub to answer at all. Its own client tries again for 23 s."""
@@ -74,8 +75,7 @@ def _on_hub(name: str, source: WeightsSource, repository: str) -> Found:
         try:
             path = download(local=False)
         except Exception as error:  # the hub's, httpx's and the operating system's errors have no common base
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UsageError(f"{what} cannot be fetched: {reason[:200]}", cure) from error
+            raise UsageError(f"{what} cannot be fetched: {first_line(error)[:200]}", cure) from error
     if source.sha256 and sha256_of(path) != source.sha256:
         raise UsageError(
             f"{path} is not the file that edgeeff expects: its SHA-256 differs", "delete it, and try again"
