@@ -143,17 +143,21 @@ def convert(
         artifacts = list(
             convert_by_road(networks, road, road_targets, out, request.images, request.options.min_sqnr_db)
         )
+    _show(artifacts, list(explanations.values()), as_json)
+
+
+def _show(artifacts: Sequence[Artifact], explanations: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         from edgeeff.artifacts import to_json
 
-        more = {"explanations": list(explanations.values())} if explanations else {}
+        more = {"explanations": explanations} if explanations else {}
         print_json({"artifacts": [to_json(artifact) for artifact in artifacts], **more})
     else:
         from edgeeff.report.artifacts_table import artifacts_text
         from edgeeff.report.explanation_table import explanation_text
 
         print_text(artifacts_text(artifacts))
-        for explanation in explanations.values():
+        for explanation in explanations:
             print_text("\n" + explanation_text(explanation))
 
 
