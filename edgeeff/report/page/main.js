@@ -76,7 +76,7 @@ function showHead() {
   for (const [title, kind] of columns()) {
     const cell = document.createElement("th");
     cell.scope = "col";
-    cell.className = kind;
+    cell.className = title.length < 10 ? `${kind} short` : kind;
     cell.setAttribute("aria-sort", title !== state.sort ? "none" : state.descending ? "descending" : "ascending");
     cell.append(sortButton(title));
     head.append(cell);
