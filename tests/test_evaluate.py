@@ -17,13 +17,14 @@ from PIL import Image
 from edgeeff import registry
 from edgeeff.artifacts import manifest_path
 from edgeeff.cli import cli
-from edgeeff.evaluation.classifier import NORMALISATIONS, real_values, stored
+from edgeeff.evaluation.classifier import NORMALISATIONS
 from edgeeff.evaluation.predictions import Prediction
 from edgeeff.evaluation.scores import _bootstrap, _decibel
 from edgeeff.graph import Graph, Node
 from edgeeff.images import preprocess
 from edgeeff.int8.quantization import Quantization, value_scale, weight_scales
 from edgeeff.ops import Conv2d, Dense, Mean
+from edgeeff.ports import real_values, stored
 from edgeeff.values import Port
 
 COUNT = 12

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeeff.int8.integers import IntegerForm
     from edgeeff.protocols import Converter, Runtime
     from edgeeff.traced_network import Network
-    from edgeeff.values import Artifact, Port
+    from edgeeff.values import Artifact
 
 
 def integer_form(
@@ -66,16 +66,9 @@ def say_whether_it_pays(artifact: Artifact, network: Network) -> None:
 
 def _call(runtime: Runtime, path: Path, converter: Converter, network: Network) -> Callable[[], Any]:
     """One run of a file with the network's own inputs, on one thread."""
+    from edgeeff.ports import stored
+
     session = runtime.open(path, threads=1)
     images = [converter.layout(image[:1]) for image in network.inputs]
-    inputs = [_as_taken(image, port) for image, port in zip(images, session.inputs, strict=True)]
+    inputs = [stored(image, port) for image, port in zip(images, session.inputs, strict=True)]
     return lambda: session(inputs)
-
-
-def _as_taken(image: Any, port: Port) -> Any:
-    from edgeeff.int8.quantization import ValueScale, to_io
-
-    if port.scale is None:
-        return image
-    zero_point = port.zero_point - (128 if port.dtype == "uint8" else 0)
-    return to_io(image, ValueScale(port.scale, zero_point), port.dtype)

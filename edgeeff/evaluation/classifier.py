@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgeeff.errors import MeasurementError, UsageError, unknown_name
 from edgeeff.files import sha256_of
+from edgeeff.ports import real_values, stored
 from edgeeff.protocols import Runtime, Session
 from edgeeff.values import Artifact, Normalisation, Port
 from edgeeff.wording import sizes
@@ -159,20 +160,3 @@ def _count(path: Path, session: Session, preparation: Preparation) -> int:
     if output.ndim == 0 or max(output.shape) != output.size or output.size < 2:
         raise UsageError(f"{path} gives {sizes(output.shape)}; evaluate takes one row of outputs, such as 1x1000")
     return int(output.size)
-
-
-def stored(image: NDArray[np.float32], port: Port) -> NDArray[np.generic]:
-    """The image in the type of the input."""
-    kind = np.dtype(port.dtype)
-    if kind.kind not in "iu":
-        return image.astype(kind, copy=False)
-    limits = np.iinfo(kind)
-    integers = np.rint(image / (port.scale or 1.0)) + port.zero_point
-    stored: NDArray[np.generic] = integers.clip(limits.min, limits.max).astype(kind)
-    return stored
-
-
-def real_values(values: NDArray[np.generic], port: Port) -> NDArray[np.float64]:
-    """What the output's values stand for."""
-    real = values.astype(np.float64)
-    return real if port.scale is None else (real - port.zero_point) * port.scale

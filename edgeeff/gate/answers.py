@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff import registry
 from edgeeff.compare import Answer
+from edgeeff.ports import real_values, stored
 from edgeeff.values import Port, TensorSpec
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def answer(path: Path, format_name: str, seed: int) -> Answer:
     session = registry.runtime(registry.converter(format_name).runtime).open(path, 1)
     rng = np.random.default_rng(seed)
     given = [_filled(port, rng.standard_normal(_shape(port))) for port in session.inputs]
-    outputs = [_real(port, value) for port, value in zip(session.outputs, session(given), strict=True)]
+    outputs = [real_values(value, port) for port, value in zip(session.outputs, session(given), strict=True)]
     inputs = tuple(TensorSpec(port.name, port.dtype, _shape(port)) for port in session.inputs)
     return Answer(inputs, tuple(output.reshape(-1) for output in outputs), tuple(output.shape for output in outputs))
 
@@ -42,17 +43,6 @@ def _filled(port: Port, normal: NDArray[np.float64]) -> Array:
     import numpy as np
 
     dtype = np.dtype(port.dtype)
-    if dtype.kind == "f":
-        return normal.astype(dtype)
-    if port.scale is None:
+    if dtype.kind != "f" and port.scale is None:
         return (normal > 0).astype(dtype)
-    limits = np.iinfo(dtype)
-    filled: Array = np.clip(np.rint(normal / port.scale) + port.zero_point, limits.min, limits.max).astype(dtype)
-    return filled
-
-
-def _real(port: Port, value: Array) -> NDArray[np.float64]:
-    import numpy as np
-
-    real = np.asarray(value).astype(np.float64)
-    return real if port.scale is None else (real - port.zero_point) * port.scale
+    return stored(normal, port)
