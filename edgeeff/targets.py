@@ -131,6 +131,13 @@ def _listed(devices: Sequence[Connected]) -> str:
     return ", ".join(describe(device) for device in devices) or "nothing"
 
 
+def argument_of(device: Connected) -> str:
+    """What --device takes for this one, whatever else is connected."""
+    if device.transport == "host":
+        return "host"
+    return device.address if "://" in device.address else f"{device.transport}:{device.address}"
+
+
 def describe(device: Connected) -> str:
     """ "1A2B (Pixel 8)", or "1A2B (unauthorized)"."""
     model = device.properties.get("model", "")

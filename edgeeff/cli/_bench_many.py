@@ -18,6 +18,7 @@ import click
 from edgeeff.cli._shared import say
 from edgeeff.errors import DeviceError, EdgeeffError, MeasurementError
 from edgeeff.signals import undisturbed
+from edgeeff.targets import argument_of
 
 if TYPE_CHECKING:
     from edgeeff.values import Measurement, Target
@@ -52,7 +53,7 @@ def run_many(
     try:
         for i, target in enumerate(targets):
             with undisturbed():  # else Ctrl-C could come when it runs and is not among the children yet
-                children.append(_start(target, arguments, f"{session}-{i}"))
+                children.append(_start(target, _named(target, targets), arguments, f"{session}-{i}"))
         for child in children:
             child.process.wait()
     except KeyboardInterrupt as interrupt:
@@ -67,10 +68,16 @@ def run_many(
     return _measured(children, out), stopped
 
 
-def _start(target: Target, arguments: Sequence[str], session: str) -> _Child:
-    address = target.connected.address
-    name = address if address.startswith("ssh://") else f"{target.connected.transport}:{address}"
-    argv = [sys.executable, "-m", "edgeeff", "bench", "--device", name, "--session", session, *arguments]
+def _named(target: Target, targets: Sequence[Target]) -> list[str]:
+    """The options that mean one device: by the user's own name for it, or by its address where that means several."""
+    if sum(other.name == target.name for other in targets) > 1:
+        return ["--device", argument_of(target.connected)]
+    return ["--device", target.name, "--serial", target.connected.address]
+
+
+def _start(target: Target, named: Sequence[str], arguments: Sequence[str], session: str) -> _Child:
+    argv = [sys.executable, "-m", "edgeeff", "bench", *named, "--session", session, *arguments]
+    name = argument_of(target.connected)
     null = subprocess.DEVNULL
     # A session of its own, so that a terminal's Ctrl-C reaches it through us alone, and once.
     process = subprocess.Popen(

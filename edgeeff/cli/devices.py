@@ -49,6 +49,7 @@ def devices(ctx: click.Context, /, as_json: bool) -> None:
 
 def _device(device: Connected, profile: DeviceProfile) -> dict[str, Any]:
     from edgeeff.measuring.cases import usual_runner
+    from edgeeff.targets import argument_of
 
     runners: dict[str, dict[str, str | None]] = {}
     for format_name in sorted(registry.converters()):
@@ -56,7 +57,7 @@ def _device(device: Connected, profile: DeviceProfile) -> dict[str, Any]:
             runner = usual_runner(format_name, profile)
             runners[format_name] = {"runner": runner.name, "missing": runner.missing(profile, None)}
     return {
-        "device": _name(device),
+        "device": argument_of(device),
         "transport": device.transport,
         "address": device.address,
         "state": device.state,
@@ -67,13 +68,6 @@ def _device(device: Connected, profile: DeviceProfile) -> dict[str, Any]:
         "accelerators": list(profile.accelerators),
         "runners": runners,
     }
-
-
-def _name(device: Connected) -> str:
-    """What --device takes."""
-    if device.transport == "host":
-        return "host"
-    return device.address if "://" in device.address else f"{device.transport}:{device.address}"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

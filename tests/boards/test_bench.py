@@ -73,6 +73,16 @@ def test_both_formats_are_measured_on_the_board(
     )
 
 
+def test_a_board_and_this_machine_at_once_are_both_called_as_the_user_calls_them(
+    board: Path, small_onnx: Path, tmp_path: Path
+) -> None:
+    """What the board's own file says of it, its Python for one, holds beside others as well."""
+    argv = arguments(board, tmp_path / "results", [small_onnx], "--device", "host", "--seconds", "1")
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stderr
+    assert {m.device.name for m in read_results(tmp_path / "results")} == {str(board), "host"}
+
+
 def test_a_lost_board_keeps_what_was_measured(board: Path, server: Any, small_tflite: Path, tmp_path: Path) -> None:
     argv = arguments(board, tmp_path / "results", [small_tflite], "--seconds", "3600", "--precision-target", "0.0001%")
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
