@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeeff.values import Port
 
 
-def stored(real: NDArray[np.floating], port: Port) -> NDArray[np.generic]:
+def stored(real: NDArray[Any], port: Port) -> NDArray[np.generic]:
     """The numbers in the type of an input: rounded and clipped where it holds integers, by its scale if it has one."""
     kind = np.dtype(port.dtype)
     if kind.kind not in "iu":

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff import registry
 from edgeeff.benchmarks._runner._measure import load, warm_up
-from edgeeff.evaluation.classifier import real_values, stored
 from edgeeff.networks import noise
 from edgeeff.parity import sqnr_db
+from edgeeff.ports import real_values, stored
 
 if TYPE_CHECKING:
     from edgeeff.protocols import Array, Session
