@@ -109,6 +109,9 @@ def twice():
         pathlib.Path("cleaned").touch()
         raise
 
+def within():
+    exec("stop(); [0 for _ in range(9)]")
+
 def late():
     atexit.register(stop)
     return nn.Conv2d(3, 8, 3)
@@ -132,6 +135,12 @@ def test_ctrl_c_after_the_end_changes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "ignored" not in done.stderr
     assert json.loads(done.stdout)["artifacts"]
+
+
+def test_the_exit_code_is_ours_also_where_the_stop_came_within_an_exec(tmp_path: Path) -> None:
+    """As in the making of a dataclass. Python ends by SIGINT where it believes that nobody handled the interrupt."""
+    done = convert(tmp_path, "within")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "interrupted")
 
 
 def test_ctrl_c_after_the_document_prints_no_second_one() -> None:

@@ -130,6 +130,9 @@ class _Stop:
             # Python itself takes its own handlers away while it ends; a signal would kill it then.
             if signal.getsignal(number) == self._ask:
                 signal.signal(number, signal.SIG_IGN)
+        # Where what was raised passed through an exec() of a string (dataclasses have one), `python -m` remembers it as
+        # not handled, and would end by SIGINT whatever our exit code is. It forgets that with the next string.
+        eval("0")
         sys.unraisablehook = self._usual_hook
         if self._again:
             signal.setitimer(signal.ITIMER_REAL, 0)
