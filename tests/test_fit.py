@@ -15,7 +15,7 @@ from edgeeff.report._table import Column, Table, text
 
 TABLE = Table(
     [Column("#"), Column("variant"), Column("median, ms", "decimal"), Column("where it ran")],
-    [["1", "b0", "9.5", "60/60 XNNPACK"], ["2", "", "12.25", ""]],
+    [["1", "b0", "9.5", "60/60 XNNPACK"], ["2", "", "12.25", ""], ["3", "lite0", "8", "60/60 XNNPACK"]],
 )
 
 
@@ -31,13 +31,21 @@ def test_a_wider_table_is_shown_in_parts_that_begin_with_what_the_row_is() -> No
         "-  -------  ----------",
         "1  b0             9.5",
         "2                12.25",
+        "3  lite0          8",
         "",
         "#  variant  where it ran",
         "-  -------  -------------",
         "1  b0       60/60 XNNPACK",
         "2",
+        "3  lite0    60/60 XNNPACK",
         "after, a line that is longer than the terminal is",
     ]
+
+
+def test_a_short_line_under_a_table_is_no_row_of_it() -> None:
+    wide = text(Table([Column("the value"), Column("what it costs")], [["head.conv", "much"], ["stem.conv", "little"]]))
+    assert fitted(wide + "3 more\n", 20).endswith("stem.conv  little\n3 more\n")
+    assert fitted(wide + "3 more\n", 20).count("3 more") == 1
 
 
 @pytest.mark.parametrize("width", [80, 200])

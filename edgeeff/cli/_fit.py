@@ -37,6 +37,8 @@ def fitted(text: str, width: int) -> str:
             end = at + 2
             while end < len(lines) and _is_row(lines[end], spans):
                 end += 1
+            while not lines[end - 1][spans[0][1] :].strip():  # one short sentence is no row
+                end -= 1
             shown += _in_parts(lines[at:end], spans, width)
         else:
             shown.append(lines[at])

@@ -52,7 +52,7 @@ def _values(rows: list[Mapping[str, Any]]) -> str:
             f"{row['held_low']:.3g} .. {row['held_high']:.3g}",
             f"{row['alone_db']:.1f}",
             f"{row['in_float_costs_us']:.0f}",
-            "yes" if row["in_float"] else "",
+            "yes" if row["in_float"] else "no",
         ]
         for row in rows
     ]
