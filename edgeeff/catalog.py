@@ -34,7 +34,6 @@ edgeeff's own of the same name.
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -46,7 +45,7 @@ from typing import Any
 from edgeeff.catalog_values import problems
 from edgeeff.codec import decode
 from edgeeff.errors import UsageError, unknown_name
-from edgeeff.files import read_bytes
+from edgeeff.files import own_folder, read_bytes
 from edgeeff.values import DeviceProfile, ThermalLimits
 
 TRANSPORTS = {"host": "host", "android": "adb", "linux": "ssh"}
@@ -57,9 +56,7 @@ Profiles = Mapping[str, DeviceProfile]
 
 def user_folder() -> Path:
     """Where the user's own device files are."""
-    configured = os.environ.get("XDG_CONFIG_HOME", "")
-    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".config"
-    return base / "edgeeff" / "devices"
+    return own_folder("XDG_CONFIG_HOME", ".config") / "devices"
 
 
 def load_catalog(folder: Path | None = None) -> dict[str, DeviceProfile]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.errors import UsageError
-from edgeeff.files import replacing, sha256_of
+from edgeeff.files import own_folder, replacing, sha256_of
 
 ANSWER_S = 20.0
 """How long a server may be silent."""
@@ -56,9 +55,7 @@ def pinned(text: str) -> Pinned:
 
 def programs_folder() -> Path:
     """Where programs are kept that were downloaded or built: in ~/.cache, or $XDG_CACHE_HOME."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "edgeeff" / "runners"
+    return own_folder("XDG_CACHE_HOME", ".cache") / "runners"
 
 
 def program(wanted: Pinned, target: Path, cure: str) -> Path:

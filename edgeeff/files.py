@@ -89,6 +89,17 @@ def cannot_read(path: Path, error: OSError) -> EdgeeffError:
     return UsageError(f"cannot read {path}: {reason}", "check the path and its permissions")
 
 
+def own_folder(variable: str, usual: str) -> Path:
+    """Where edgeeff's own files are by the XDG base directory specification.
+
+    Args:
+        variable: "XDG_CACHE_HOME", say; what is in it counts where it is an absolute path.
+        usual: below the user's home.
+    """
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else Path.home() / usual) / "edgeeff"
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from edgeeff.codec import decode
 from edgeeff.compare import Answer, Pair, PairResult
 from edgeeff.measuring.commands import Command, Output, PairRequest
-from edgeeff.measuring.records import CURES, RecordRunner, on_cpus, one_line, why_failed
+from edgeeff.measuring.records import CURES, RecordRunner, on_cpus, one_line, read_record, why_failed
 from edgeeff.values import Launch, TensorSpec
 
 SIDES = ("candidate", "baseline")
@@ -46,7 +46,7 @@ def spec(request: PairRequest) -> dict[str, Any]:
 
 def parse(output: Output) -> PairResult:
     """A paired launch from the records; whatever is wrong with them is its error."""
-    records = [record for line in output.lines if (record := _record(line)) is not None]
+    records = list(filter(None, map(read_record, output.lines)))
     found = {(str(record["record"]), str(record.get("side"))): record for record in records}
     sides = {name: found.get(("loaded", name), {}) for name in SIDES}
     pairs = found.get(("pairs", "None"), {})
@@ -61,14 +61,6 @@ def failed(error: str) -> Pair:
     """A launch that gave nothing."""
     nothing = Launch(0, (), 0.0, error=one_line(error))
     return Pair(0, nothing, nothing, error=one_line(error))
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and "record" in record else None
 
 
 def _pair(pairs: dict[str, Any], sides: Mapping[str, dict[str, Any]], error: str | None) -> Pair:

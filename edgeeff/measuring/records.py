@@ -68,18 +68,18 @@ def parse(output: Output) -> Launch:
 def read_records(lines: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The records by their kind; of two of a kind the last."""
     records: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        records |= _record(line)
+    for record in filter(None, map(read_record, lines)):
+        records[str(record.pop("record"))] = record
     return records
 
 
-def _record(line: str) -> dict[str, dict[str, Any]]:
-    """A line of the runner by its kind; nothing where a foreign hand wrote the line."""
+def read_record(line: str) -> dict[str, Any] | None:
+    """A line of the runner; None where a foreign hand wrote it."""
     try:
         record = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return {}
-    return {str(record.pop("record")): record} if isinstance(record, dict) and "record" in record else {}
+        return None
+    return record if isinstance(record, dict) and "record" in record else None
 
 
 def _refuse(constant: str) -> None:
