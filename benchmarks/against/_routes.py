@@ -113,20 +113,27 @@ def pair_all(variants: Sequence[str], routes: Sequence[Route], processes: int) -
 
 
 def _pair(variant: str, format_name: str, files: Mapping[str, Path], seed: int) -> Pairs:
+    samples, distances_db = call_in_turn(variant, format_name, list(files.values()), MAX_S, threads=1, seed=seed)
+    return Pairs(variant, format_name, tuple(files), samples, distances_db)
+
+
+def call_in_turn(
+    variant: str, format_name: str, paths: Sequence[Path], max_s: float, *, threads: int, seed: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
+    """Each file's samples in nanoseconds, and how far its outputs are from the first one's in dB; see `_pairs`."""
     spec = {
         "runtime": RUNTIMES[format_name],
         "format": format_name,
-        "paths": [str(path) for path in files.values()],
+        "paths": [str(path) for path in paths],
         "resolution": find(variant)[0].resolution,
-        "threads": 1,
+        "threads": threads,
         "seed": seed,
         "rounds": ROUNDS,
-        "max_s": MAX_S,
+        "max_s": max_s,
     }
     said = output_of([sys.executable, "-m", "edgeeff.benchmarks.against._pairs"], {}, json.dumps(spec))
     record = json.loads(said.splitlines()[-1])
-    samples = tuple(tuple(values) for values in record["samples_ns"])
-    return Pairs(variant, format_name, tuple(files), samples, tuple(record["distances_db"]))
+    return tuple(tuple(values) for values in record["samples_ns"]), tuple(record["distances_db"])
 
 
 def _weights(variant: str, work: Path) -> Path:

@@ -25,7 +25,6 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,14 @@ from edgeeff.report._table import markdown, text
 
 from ._int8_table import FLOAT, Judged, Result, Timed, table
 from ._measure import Cost, output_of, run_cold
-from ._peers import find
+from ._peers import find, versions
 from ._photos import in_order, photos, write_crops
 from ._quantizers import ROUTES as QUANTIZERS
-from ._routes import RUNTIMES
+from ._routes import call_in_turn
 
-ROUNDS, MAX_S = 40, 15.0
+MAX_S = 15.0
+"""Of calls within one process, for latency."""
+
 AIM_DB = 20.0
 """What mixed precision is asked for. It is not tried where all in int8 reaches it."""
 
@@ -217,20 +218,11 @@ def time_all(
 ) -> Iterator[Timed]:
     """Calls of all files of a format in turn; each process as it ends."""
     files = {FLOAT: source} | {found.result.route: found.result.path for found in judged} | {f"{FLOAT} again": source}
-    spec = {
-        "runtime": RUNTIMES[format_name],
-        "format": format_name,
-        "paths": [str(path) for path in files.values()],
-        "resolution": network.resolution,
-        "rounds": ROUNDS,
-        "max_s": MAX_S,
-    }
+    paths = [path for path in files.values() if path is not None]
     for seed in range(processes):
         for threads in (1, 2):
-            given = json.dumps(spec | {"threads": threads, "seed": seed})
-            said = output_of([sys.executable, "-m", "edgeeff.benchmarks.against._pairs"], {}, given)
-            samples = json.loads(said.splitlines()[-1])["samples_ns"]
-            yield Timed(network.name, format_name, threads, dict(zip(files, map(tuple, samples), strict=True)))
+            samples, _ = call_in_turn(network.name, format_name, paths, MAX_S, threads=threads, seed=seed)
+            yield Timed(network.name, format_name, threads, dict(zip(files, samples, strict=True)))
 
 
 @click.command()
@@ -289,18 +281,8 @@ def _shown(results: Sequence[Result], judged: Sequence[Judged], timed: Sequence[
         return json.dumps(_document(results, judged, timed), indent=1) + "\n"
     made = table(results, judged, timed)
     failed = [f"{r.network} {r.format} {r.route}: NOT RUN, {r.error}" for r in results if r.error]
-    lines = [*failed, ", ".join(f"{name} {version}" for name, version in _versions().items())]
+    lines = [*failed, ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())]
     return (markdown(made) if form == "markdown" else text(made)) + "\n" + "\n".join(lines) + "\n"
-
-
-def _versions() -> dict[str, str]:
-    installed = {}
-    for package in PACKAGES:
-        try:
-            installed[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return installed
 
 
 def _document(results: Sequence[Result], judged: Sequence[Judged], timed: Sequence[Timed]) -> dict[str, Any]:
@@ -309,7 +291,7 @@ def _document(results: Sequence[Result], judged: Sequence[Judged], timed: Sequen
 
     return {
         "machine": platform.platform(),
-        "versions": _versions(),
+        "versions": versions(PACKAGES),
         "results": [plain(result) for result in results],
         "judged": [{"of": plain(j.result), "size_bytes": j.size_bytes, **asdict(j.comparison)} for j in judged],
         "timed": [asdict(t) for t in timed],

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from edgeeff.images import preprocess
 from edgeeff.int8.techniques import TECHNIQUES
 from edgeeff.parity import agreement, sqnr_db
 from edgeeff.report._table import Column, Table, text
+
+from ._measure import output_of
 
 _IN_PART = "other-photos"
 """The technique that makes no difference where all is in int8."""
@@ -107,11 +108,8 @@ def _convert(options: Sequence[str]) -> Path:
     Raises:
         MeasurementError: it fails.
     """
-    argv = [sys.executable, "-m", "edgeeff", "convert", *options, "--json"]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        raise MeasurementError(f"{' '.join(argv[2:])} fails", done.stderr[-1000:])
-    return Path(json.loads(done.stdout)["artifacts"][0]["path"])
+    said = output_of([sys.executable, "-m", "edgeeff", "convert", *options, "--json"], {})
+    return Path(json.loads(said)["artifacts"][0]["path"])
 
 
 def _outputs(path: Path, images: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:

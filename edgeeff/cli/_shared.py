@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from edgeeff.errors import EdgeeffError
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and SIGINT, as shells have it."""
 
@@ -42,6 +44,15 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """A warning, to stderr."""
     click.secho(f"warning: {safe(message)}", err=True, fg="yellow")
+
+
+def say_stopped(stopped: EdgeeffError | KeyboardInterrupt) -> int:
+    """Says what stopped a command that has shown what it had by then, and gives the exit code."""
+    if isinstance(stopped, EdgeeffError):
+        say(f"error: {stopped}")
+        return stopped.exit_code
+    say("interrupted")
+    return INTERRUPTED
 
 
 @contextmanager

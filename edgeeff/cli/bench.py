@@ -15,7 +15,7 @@ import click
 from edgeeff import __version__, registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
-from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
+from edgeeff.cli._shared import json_option, print_json, say, say_stopped
 from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, MeasurementError, UsageError
 from edgeeff.wording import counted
@@ -233,8 +233,6 @@ def _finish(measurements: Sequence[Measurement], stopped: EdgeeffError | Keyboar
         stopped = MeasurementError(f"could not be measured: {names}", failed[0].launches[-1].error or "")
     if stopped is not None and measurements:
         # The document is already on stdout, and there is only one.
-        failed_with = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
-        say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
-        click.get_current_context().exit(failed_with)
+        click.get_current_context().exit(say_stopped(stopped))
     if stopped is not None:
         raise stopped

@@ -18,7 +18,7 @@ from edgeeff import __version__, registry
 from edgeeff.cli._check_reports import Reports, report_options
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
-from edgeeff.cli._shared import INTERRUPTED, json_option, print_json, say
+from edgeeff.cli._shared import json_option, print_json, say, say_stopped
 from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 from edgeeff.gate.comparable import ALLOWABLE
@@ -112,12 +112,7 @@ def check(
     checks = told_apart(checks)
     _show(checks, as_json)
     reports.write(checks)
-    if stopped is not None:
-        say(f"error: {stopped}" if isinstance(stopped, EdgeeffError) else "interrupted")
-        code = stopped.exit_code if isinstance(stopped, EdgeeffError) else INTERRUPTED
-    else:
-        code = exit_code(checks)
-    click.get_current_context().exit(code)
+    click.get_current_context().exit(exit_code(checks) if stopped is None else say_stopped(stopped))
 
 
 def _matches(

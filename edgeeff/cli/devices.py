@@ -13,7 +13,7 @@ import click
 from edgeeff import registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
-from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.cli._shared import json_option, print_json, say, say_stopped
 from edgeeff.errors import DeviceError, EdgeeffError
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def doctor(device_name: str, serial: str | None, runner_file: Path | Pinned | No
     failed = [finding.name for finding in findings if finding.works is False]
     if failed:
         error = DeviceError(f"{target.connected.address}: {', '.join(failed)} failed")
-        say(f"error: {error}")
-        click.get_current_context().exit(error.exit_code)
+        click.get_current_context().exit(say_stopped(error))
 
 
 def _line(finding: Finding) -> str:
