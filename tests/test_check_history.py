@@ -17,7 +17,7 @@ import pytest
 from edgeeff import store
 from edgeeff.compare import Comparison, Pair, Verdict
 from edgeeff.gate.decision import Plan
-from edgeeff.gate.past import FIRST, decide_shift, latest
+from edgeeff.gate.past import FIRST, RUNS, decide_shift, latest
 from edgeeff.gate.rank_sum import shift
 from edgeeff.gate.reference import write_reference
 from edgeeff.values import DeviceInfo, Launch, Measurement
@@ -56,10 +56,28 @@ def drawn(centre: float, count: int, seed: int, spread: float = 0.008) -> list[f
 
 @pytest.mark.parametrize(("slowdown", "verdict"), [(0.0, "passed"), (0.06, "regressed"), (-0.06, "improved")])
 def test_now_against_then(slowdown: float, verdict: str) -> None:
-    decision = decide_shift(drawn(slowdown, FIRST, 1), drawn(0.0, FIRST, 2), PLAN)
+    before = [drawn(0.0, FIRST, seed) for seed in (3, 4, 5)]
+    decision = decide_shift(drawn(slowdown, FIRST, 1), drawn(0.0, FIRST, 2), PLAN, before=before)
     assert decision.verdict == verdict
     assert decision.interval is not None
     assert decision.interval.low < math.log1p(slowdown) < decision.interval.high
+
+
+def test_a_run_is_blamed_where_it_is_slower_than_each_of_four() -> None:
+    """Runs of one file at two times differ by more than their launches tell."""
+    now, then, slow = drawn(0.06, FIRST, 1), drawn(0.0, FIRST, 2), drawn(0.06, FIRST, 3)
+    few = decide_shift(now, then, PLAN, before=[then] * (RUNS - 2))
+    assert few.verdict is Verdict.INCONCLUSIVE
+    assert few.reason.startswith("slower than each of the 3 earlier runs: it takes 4 to blame the file")
+    assert decide_shift(now, then, PLAN).reason.startswith("slower than the one earlier run: it takes 4")
+    before = [then, slow, then]
+    assert decide_shift(now, then, PLAN, before=before).verdict is None
+    some = decide_shift(now, then, PLAN, before=before, spent=True)
+    assert some.verdict is Verdict.INCONCLUSIVE and some.interval is not None
+    assert some.reason.startswith("slower than the latest run and not than 1 of the 3 before it: ")
+    faster = drawn(-0.06, FIRST, 4)
+    assert decide_shift(faster, then, PLAN, before=[then, faster, then]).verdict is Verdict.PASSED
+    assert decide_shift(now, slow, PLAN, before=[then] * 3).verdict is Verdict.PASSED
 
 
 def test_without_a_past_it_is_recorded_and_inconclusive() -> None:
@@ -100,7 +118,12 @@ def test_the_latest_run_of_the_same_model_against_the_same_reference() -> None:
     ]
     stored = [earlier(1.0), earlier(3.0), earlier(2.0), *others]
     changed = replace(MODEL, sha256="bb", path="elsewhere.onnx")
-    assert latest(changed, "ref", stored).comparison == stored[1]
+    found = latest(changed, "ref", stored)
+    assert (found.comparison, found.before) == (stored[1], (stored[0], stored[2]))
+    later = [earlier(float(when)) for when in range(4, 9)]
+    assert latest(changed, "ref", stored + later).before == tuple(later[1:4])
+    elsewhere = earlier(2.5, replace(MODEL, device=replace(HOST, kernel="6.2")))
+    assert elsewhere not in latest(changed, "ref", [*stored, elsewhere]).before
     assert latest(changed, "ref", others).comparison is None
     bare = replace(MODEL, variant=None)
     assert latest(bare, "ref", [earlier(1.0, bare)]).comparison is not None

@@ -30,7 +30,7 @@ from pathlib import Path
 from edgeeff.compare import Verdict
 from edgeeff.gate.decision import SHOWN_TAIL, Plan
 from edgeeff.gate.evidence import Evidence
-from edgeeff.gate.past import FIRST
+from edgeeff.gate.past import FIRST, RUNS
 from edgeeff.gate.signed_rank import estimate
 from edgeeff.report._table import Column, Table, text
 
@@ -50,7 +50,7 @@ class Setting:
     """One cell: launches of a kind, how they were made slower, and what is looked for.
 
     Args:
-        past: whether they are held against an earlier run against the same reference model, as by `--history`.
+        past: whether they are held against earlier runs against the same reference model, as by `--history`.
     """
 
     kind: str
@@ -83,13 +83,14 @@ def check(recording: recorded.Paired, setting: Setting, seed: int) -> Outcome:
     rng = random.Random(seed)
     source = recorded.launches(recording, setting.slowdown, rng, same_file=setting.other == "a")
     earlier = recorded.launches(recording, 0.0, rng, same_file=True)
-    then = tuple(next(earlier)[0] for _ in range(FIRST)) if setting.past else None
+    runs = [tuple(next(earlier)[0] for _ in range(FIRST)) for _ in range(RUNS if setting.past else 0)]
+    then, before = (runs[0], tuple(runs[1:])) if runs else (None, ())
     plan = Plan(setting.max_slowdown)
     truth = recording.value if setting.other != "a" else math.log1p(setting.slowdown)
     ratios: list[float] = []
     seconds = 0.0
     while True:
-        found = Evidence(tuple(ratios), then).decide(plan, spent=seconds > BUDGET_S)
+        found = Evidence(tuple(ratios), then, before).decide(plan, spent=seconds > BUDGET_S)
         if found.verdict is not None:
             covered = found.interval is not None and found.interval.low <= truth <= found.interval.high
             return Outcome(found.verdict, len(ratios), seconds, covered)

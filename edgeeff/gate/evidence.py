@@ -18,17 +18,19 @@ class Evidence:
 
     Args:
         now: a launch's log-ratio each, in the order in which they ran.
-        then: the earlier run's, which may have none; None where the baseline itself took part.
+        then: the latest earlier run's, which may have none; None where the baseline itself took part.
+        before: those of the runs before that one.
     """
 
     now: tuple[float, ...]
     then: tuple[float, ...] | None = None
+    before: tuple[tuple[float, ...], ...] = ()
 
     def decide(self, plan: Plan, *, spent: bool) -> Decision:
         """The verdict, or how many more launches are wanted."""
         if self.then is None:
             return decide(self.now, plan, spent=spent)
-        return decide_shift(self.now, self.then, plan, spent=spent)
+        return decide_shift(self.now, self.then, plan, before=self.before, spent=spent)
 
     def p_value(self, plan: Plan) -> float:
         """Of "it is slower by no more than the blameless margin"; 1 where there is nothing to tell by."""
@@ -46,9 +48,10 @@ def evidence(comparisons: Sequence[Comparison], past: Past | None) -> Evidence:
     Args:
         past: of a candidate that is held against an earlier run; None where it is held against its baseline.
     """
-    earlier = () if past is None or past.comparison is None else (past.comparison,)
+    earlier = () if past is None or past.comparison is None else (past.comparison, *past.before)
     clock = "cpu" if all(c.clock == "cpu" for c in (*comparisons, *earlier)) else "wall"
     now = tuple(ratio for comparison in comparisons for ratio in comparison.ratios_by(clock))
     if past is None:
         return Evidence(now)
-    return Evidence(now, tuple(ratio for comparison in earlier for ratio in comparison.ratios_by(clock)))
+    then, *before = [tuple(comparison.ratios_by(clock)) for comparison in earlier] or [()]
+    return Evidence(now, then, tuple(before))

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edgeeff.compare import Comparison, Verdict
-from edgeeff.gate.decision import Decision, Plan, by_interval, too_coarse, too_few
+from edgeeff.gate.comparable import differences
+from edgeeff.gate.decision import (
+    Decision,
+    Interval,
+    Plan,
+    by_interval,
+    shown_tails,
+    too_coarse,
+    too_few,
+    verdict_of,
+)
 from edgeeff.gate.rank_sum import shift
 from edgeeff.values import Measurement
 
 FIRST = 20
 """Launches of the first look, and of a run that only records: two sides have their own noise each."""
+
+RUNS = 4
+"""Earlier runs than each of which a candidate must be slower to be blamed. Two runs of one file, at two times, differ
+by more than the launches of either tell: benchmarks/against/README.md has by how much, and what this number does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +35,15 @@ class Past:
 
     Args:
         comparison: the latest of the same model; None where there is none.
+        before: up to RUNS - 1 before that one, in the same conditions.
     """
 
     comparison: Comparison | None = None
+    before: tuple[Comparison, ...] = ()
 
 
 def latest(candidate: Measurement, reference_sha256: str, stored: Iterable[Comparison]) -> Past:
-    """The latest earlier run of the same model against the same reference.
+    """The latest earlier runs of the same model against the same reference.
 
     The same model is the same variant, format and precision; of files without a manifest, the same path.
     """
@@ -35,8 +51,9 @@ def latest(candidate: Measurement, reference_sha256: str, stored: Iterable[Compa
     same = [c for c in same if len(c.log_ratios) >= FIRST // 2]
     if not same:
         return Past()
-    newest = max(same, key=lambda c: c.created_unix_s)
-    return Past(newest)
+    *older, newest = sorted(same, key=lambda c: c.created_unix_s)
+    alike = [c for c in older if not any(differences(c.candidate, newest.candidate))]
+    return Past(newest, tuple(alike[1 - RUNS :]))
 
 
 def _same(a: Measurement, b: Measurement) -> bool:
@@ -45,11 +62,19 @@ def _same(a: Measurement, b: Measurement) -> bool:
     return a.variant == b.variant and (a.variant is not None or a.path == b.path)
 
 
-def decide_shift(now: Sequence[float], then: Sequence[float], plan: Plan, *, spent: bool = False) -> Decision:
+def decide_shift(
+    now: Sequence[float],
+    then: Sequence[float],
+    plan: Plan,
+    *,
+    before: Sequence[Sequence[float]] = (),
+    spent: bool = False,
+) -> Decision:
     """As `decision.decide`, of the shift between two sets of log-ratios to the reference model.
 
     Args:
-        then: of the earlier run; empty where there is none, and then this run is only recorded.
+        then: of the latest earlier run; empty where there is none, and then this run is only recorded.
+        before: of the runs before that one.
     """
     count = len(now)
     if count < FIRST and not spent:
@@ -63,4 +88,34 @@ def decide_shift(now: Sequence[float], then: Sequence[float], plan: Plan, *, spe
     interval = partial(shift, now, then)
     if min(now) == max(now) or min(then) == max(then):
         return too_coarse(interval, count)
-    return by_interval(interval, count, plan, spent=spent)
+    decision = by_interval(interval, count, plan, spent=spent)
+    if decision.verdict not in (Verdict.REGRESSED, Verdict.IMPROVED):
+        return decision
+    agree = sum(verdict_of(partial(shift, now, run), plan) is decision.verdict for run in before)
+    return _upheld(decision, interval, agree, len(before), plan, spent=spent)
+
+
+def _upheld(decision: Decision, interval: Interval, agree: int, others: int, plan: Plan, *, spent: bool) -> Decision:
+    """A change against the latest run, where it shows against enough of the runs before it as well.
+
+    Args:
+        agree: how many of those `others` show it.
+    """
+    if agree == others and others + 1 >= RUNS:
+        return decision
+    if decision.verdict is Verdict.IMPROVED:
+        return replace(decision, verdict=Verdict.PASSED)
+    shown = interval(*shown_tails(None))
+    if agree < others and not spent and decision.launches < plan.most:
+        return replace(decision, verdict=None, interval=shown, next=1)
+    reason = (
+        f"slower than the latest run and not than {others - agree} of the {others} before it: "
+        "runs of one file at two times differ so much here; a kept baseline (--against) is measured beside it"
+        if agree < others
+        else f"slower than {_runs(others + 1)}: it takes {RUNS} to blame the file, since runs of one differ too"
+    )
+    return replace(decision, verdict=Verdict.INCONCLUSIVE, interval=shown, reason=reason)
+
+
+def _runs(count: int) -> str:
+    return "the one earlier run" if count == 1 else f"each of the {count} earlier runs"

@@ -142,6 +142,12 @@ def _outlook(run: CheckRun, decision: Decision) -> str:
 
 def _remarks(run: CheckRun) -> Iterator[tuple[Verdict, str]]:
     yield from ((Verdict.PASSED, remark) for remark in run.remarks)
+    if run.case.past is not None and run.case.past.comparison is not None and run.pairs:
+        yield (
+            Verdict.PASSED,
+            "the interval tells of the launches alone: two runs of one file, at two times, differ by more; "
+            "both sides of --against run at the same time",
+        )
     if not run.interleaved and run.pairs:
         yield (
             Verdict.PASSED,

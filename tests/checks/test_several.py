@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeeff.compare import Check, Verdict, exit_code
 from edgeeff.gate.pairing import GateCase
-from edgeeff.gate.past import FIRST, Past
+from edgeeff.gate.past import FIRST, RUNS, Past
 from edgeeff.gate.session import CheckRun, GatePolicy, PairDone
 from edgeeff.gate.several import Build
 from edgeeff.measuring.conditions import Gate
@@ -58,7 +58,7 @@ def with_its_past(case: GateCase, device: Any, seed: int) -> GateCase:
     """The case with what a run of it has just left, as `--history` would find it."""
     first = CheckRun(replace(case, past=Past()), device, GatePolicy(), random.Random(seed), Gate(device, 0.0))
     assert [done for done in first.run() if isinstance(done, PairDone)][-1].decision.verdict is Verdict.INCONCLUSIVE
-    return replace(case, past=Past(first.comparison))
+    return replace(case, past=Past(first.comparison, (first.comparison,) * (RUNS - 1)))
 
 
 def test_several_models_are_confirmed_against_their_past_as_well(cases: Cases, phone: type[Any]) -> None:
@@ -70,6 +70,7 @@ def test_several_models_are_confirmed_against_their_past_as_well(cases: Cases, p
     one, other = build.checks()
     assert one.verdict is Verdict.REGRESSED and "confirmed on 20 fresh launches" in one.reasons[-1]
     assert other.verdict is Verdict.PASSED
+    assert other.reasons[0].startswith("the interval tells of the launches alone: two runs of one file, at two times")
 
 
 def test_a_slower_past_that_fresh_launches_do_not_see_is_not_upheld(cases: Cases, phone: type[Any]) -> None:
