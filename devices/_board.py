@@ -53,7 +53,7 @@ while read -r k v u; do case $k in MemTotal:) echo "memory $v";; esac; done </pr
 while IFS= read -r v; do case $v in
   processor*|"model name"*|vendor_id*|Model*|Hardware*|"CPU implementer"*) echo "cpuinfo $v";;
 esac; done </proc/cpuinfo
-n=$(nproc 2>/dev/null) && echo "nproc $n"
+n=$(unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null) && echo "nproc $n"
 """
     + STATE_SCRIPT
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeeff.devices._board import FACTS_SCRIPT, STATE_SCRIPT, info_of, parse, power_mode, state_of, throttled_flags
-from edgeeff.devices._linux import read_state
+from edgeeff.devices._linux import read_info, read_state
 from edgeeff.devices._ssh_address import Address, parse_address
 from edgeeff.devices._ssh_errors import command
 from edgeeff.devices._ssh_shell import KILL, RUN, encoded, started
@@ -118,6 +118,13 @@ def test_the_scripts_run_here() -> None:
         assert run.returncode == 0 and run.stderr == ""
         assert state_of(parse(run.stdout.splitlines())).boot_id
     assert info_of(parse(run.stdout.splitlines()), "x").abi
+
+
+def test_its_cores_are_not_what_a_user_told_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = read_info("x").cpu_count
+    assert cores
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores + 3))
+    assert read_info("x").cpu_count == cores
 
 
 def test_a_board_that_edgeeff_itself_runs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

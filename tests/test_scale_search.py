@@ -212,7 +212,8 @@ def test_every_fourth_image_of_a_class_is_held_out(tmp_path: Path) -> None:
     assert len(found.trained.paths) == 10
 
 
-def test_the_command_trains(colours: Path, tmp_path: Path) -> None:
+def test_the_command_trains(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments = [
         "--train",
         str(colours),
@@ -225,7 +226,7 @@ def test_the_command_trains(colours: Path, tmp_path: Path) -> None:
         "--proxy-depth",
         "0.2",
     ]
-    arguments += ["--proxy-resolution", "32", "--out", str(tmp_path)]
+    arguments += ["--proxy-resolution", "32"]
     document = json.loads(cli_search(*arguments, "--json").stdout)
     assert document["provenance"] == "measured"
     assert document["held_out"] == 12
@@ -233,3 +234,5 @@ def test_the_command_trains(colours: Path, tmp_path: Path) -> None:
     shown = cli_search(*arguments)
     assert "as before" in shown.stderr
     assert "Measured on 12 held-out images" in shown.stdout
+    # A folder of its own: edgeeff report would take what is in ./results for results.
+    assert [path.name for path in tmp_path.iterdir()] == ["scale-search"]

@@ -66,9 +66,9 @@ OF_THE_BASE = click.FloatRange(0, 100, min_open=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("results"),
+    default=Path("scale-search"),
     show_default=True,
-    help="For --train.",
+    help="For --train: the folder.",
 )
 @click.option("--target-ms", type=Positive(), help="Latency in place of FLOPs: the most accurate within so many ms.")
 @click.option("--w", default="soft", show_default=True, help="Of the objective, for --target-ms.")
