@@ -38,7 +38,7 @@ def test_a_side_that_crashes_now_and_then_never_passes(side: str, cases: Cases, 
 
 def test_an_interrupted_check_is_inconclusive_and_keeps_its_launches(cases: Cases, phone: type[Any]) -> None:
     device = phone()
-    build = Build([cases(), cases(number=1)], device, GatePolicy(), random.Random(0))
+    build = Build([cases(), cases(number=1)], device, GatePolicy(seconds=3000.0), random.Random(0))
     for done in build.run():
         if isinstance(done, PairDone) and done.pair.index == 4:
             break
@@ -53,7 +53,7 @@ def test_a_device_that_is_lost_ends_it_without_a_pass(cases: Cases, phone: type[
         def run(self, *arguments: Any, **options: Any) -> Any:
             raise DeviceError("the phone is gone")
 
-    build = Build([cases()], Lost(), GatePolicy(), random.Random(0))
+    build = Build([cases()], Lost(), GatePolicy(seconds=3000.0), random.Random(0))
     with pytest.raises(DeviceError):
         list(build.run())
     (check,) = build.checks(lost="the phone is gone")

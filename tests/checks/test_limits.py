@@ -56,7 +56,7 @@ Judged = Callable[..., Check]
 def test_figures_beside_latency_gate_where_they_are_asked_to(
     limits: Limits, sides: dict[str, Any], verdict: str, reason: str, cases: Cases, judged: Judged
 ) -> None:
-    check = judged(cases(**sides), policy=GatePolicy(limits=limits))
+    check = judged(cases(**sides), policy=GatePolicy(seconds=3000.0, limits=limits))
     assert check.verdict == verdict
     assert reason in " ".join(check.reasons)
     assert [figure.name for figure in check.figures] == ["size", "memory", "startup", "delegated"]
@@ -71,7 +71,11 @@ def test_launches_alone_go_on_until_memory_is_told(
 ) -> None:
     case = cases({"peaks": peaks}, {"peak": 200})
     checking = CheckRun(
-        case, phone(), GatePolicy(limits=Limits(max_memory_growth=0.05)), random.Random(0), Gate(phone(), 0.0)
+        case,
+        phone(),
+        GatePolicy(seconds=3000.0, limits=Limits(max_memory_growth=0.05)),
+        random.Random(0),
+        Gate(phone(), 0.0),
     )
     for _ in checking.run():
         pass

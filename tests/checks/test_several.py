@@ -20,7 +20,7 @@ Judged = Callable[..., Check]
 
 
 def test_regressions_among_several_models_are_confirmed_on_fresh_launches(cases: Cases, phone: type[Any]) -> None:
-    build = Build([cases({"ns": 1_080_000}), cases(number=1)], phone(), GatePolicy(), random.Random(0))
+    build = Build([cases({"ns": 1_080_000}), cases(number=1)], phone(), GatePolicy(seconds=3000.0), random.Random(0))
     seen = [done.comparison.id for done in build.run() if isinstance(done, PairDone)]
     slower, same = build.checks()
     assert seen.count("k0") == 12 and seen.count("k0-fresh") >= 12 and "k1-fresh" not in seen
@@ -32,7 +32,7 @@ def test_a_regression_that_fresh_launches_do_not_see_is_not_upheld(
     cases: Cases, tmp_path: Path, phone: type[Any]
 ) -> None:
     case = cases({"ns": 1_080_000})
-    build = Build([case, cases(number=1)], phone(), GatePolicy(), random.Random(0))
+    build = Build([case, cases(number=1)], phone(), GatePolicy(seconds=3000.0), random.Random(0))
     for done in build.run():
         if isinstance(done, PairDone) and done.comparison.id == "k1":
             case.candidate.path.write_text('{"ns": 1000000}')
@@ -46,7 +46,7 @@ def test_a_first_run_of_a_history_may_be_fine(cases: Cases, judged: Judged) -> N
     case = replace(cases(), past=Past())
     check = judged(case)
     assert (check.verdict, check.no_baseline, exit_code([check])) == (Verdict.INCONCLUSIVE, False, 3)
-    first = GatePolicy(first_time=True)
+    first = GatePolicy(seconds=3000.0, first_time=True)
     check = judged(case, policy=first)
     assert (check.verdict, check.no_baseline, exit_code([check])) == (Verdict.INCONCLUSIVE, True, 0)
     assert check.launches == FIRST
@@ -56,7 +56,9 @@ def test_a_first_run_of_a_history_may_be_fine(cases: Cases, judged: Judged) -> N
 
 def with_its_past(case: GateCase, device: Any, seed: int) -> GateCase:
     """The case with what a run of it has just left, as `--history` would find it."""
-    first = CheckRun(replace(case, past=Past()), device, GatePolicy(), random.Random(seed), Gate(device, 0.0))
+    first = CheckRun(
+        replace(case, past=Past()), device, GatePolicy(seconds=3000.0), random.Random(seed), Gate(device, 0.0)
+    )
     assert [done for done in first.run() if isinstance(done, PairDone)][-1].decision.verdict is Verdict.INCONCLUSIVE
     return replace(case, past=Past(first.comparison, (first.comparison,) * (RUNS - 1)))
 
@@ -64,7 +66,7 @@ def with_its_past(case: GateCase, device: Any, seed: int) -> GateCase:
 def test_several_models_are_confirmed_against_their_past_as_well(cases: Cases, phone: type[Any]) -> None:
     slower, same = (with_its_past(cases(number=number), phone(), number) for number in (0, 1))
     slower.candidate.path.write_text('{"ns": 1080000}')
-    build = Build([slower, same], phone(), GatePolicy(), random.Random(2))
+    build = Build([slower, same], phone(), GatePolicy(seconds=3000.0), random.Random(2))
     seen = [done.comparison.id for done in build.run() if isinstance(done, PairDone)]
     assert seen.count("k0") >= FIRST and seen.count("k0-fresh") >= FIRST and "k1-fresh" not in seen
     one, other = build.checks()
@@ -76,7 +78,7 @@ def test_several_models_are_confirmed_against_their_past_as_well(cases: Cases, p
 def test_a_slower_past_that_fresh_launches_do_not_see_is_not_upheld(cases: Cases, phone: type[Any]) -> None:
     slower, same = (with_its_past(cases(number=number), phone(), number) for number in (0, 1))
     slower.candidate.path.write_text('{"ns": 1080000}')
-    build = Build([slower, same], phone(), GatePolicy(), random.Random(2))
+    build = Build([slower, same], phone(), GatePolicy(seconds=3000.0), random.Random(2))
     for done in build.run():
         if isinstance(done, PairDone) and done.comparison.id == "k1":
             slower.candidate.path.write_text('{"ns": 1000000}')

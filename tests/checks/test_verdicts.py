@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edgeeff import registry
 from edgeeff.compare import Check, Verdict
+from edgeeff.devices.host import HostDevice
+from edgeeff.gate import session
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.session import GatePolicy
 from edgeeff.graph import Graph, Node
 from edgeeff.ops import Conv2d, Mean
 from edgeeff.report.check_text import checks_text
+from edgeeff.values import DeviceState
 
 Cases = Callable[..., GateCase]
 Judged = Callable[..., Check]
@@ -35,10 +40,23 @@ def test_slower_is_regressed_and_faster_is_improved(cases: Cases, judged: Judged
     assert faster.verdict is Verdict.IMPROVED and faster.high is not None and faster.high < 0.99
 
 
-def test_the_budget_ends_it_with_what_is_still_needed(cases: Cases, judged: Judged) -> None:
-    check = judged(cases({"ns": 1_020_000, "noise": 0.2}), policy=GatePolicy(seconds=2.0))
-    assert check.verdict is Verdict.INCONCLUSIVE and check.needed is not None and check.needed > check.launches
-    assert "the interval is still +-" in check.reasons[0] or "a verdict takes 10" in check.reasons[0]
+def test_the_budget_ends_it_with_what_is_still_needed(
+    cases: Cases, judged: Judged, phone: type[HostDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second when the device is asked for its state: before each launch and after it."""
+    now = [0.0]
+
+    class Slow(phone):  # type: ignore[valid-type, misc]
+        def state(self) -> DeviceState:
+            now[0] += 1
+            return super().state()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    check = judged(cases({"ns": 1_020_000, "noise": 0.2}), Slow(), GatePolicy(seconds=52.0))
+    # Each side alone three times, which takes 12 s; then one pair every two seconds.
+    assert check.verdict is Verdict.INCONCLUSIVE and check.launches == 20
+    assert check.needed is not None and check.needed > 20
+    assert "the interval is still +-" in check.reasons[0]
     assert "--seconds" in check.reasons[0] or "launches are needed" in check.reasons[0]
 
 
