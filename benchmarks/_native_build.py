@@ -32,6 +32,7 @@ BUILD_S = 120
 
 
 def is_native_runner(path: Path) -> bool:
+    """Whether a file is, by the mark in it, a build of SOURCE."""
     return mentions(path, MARK)
 
 

@@ -142,6 +142,7 @@ def request(connection: AdbConnection, service: str) -> None:
 
 
 def exactly(connection: AdbConnection, size: int) -> bytes:
+    """So many bytes. Raises LostError where the connection ends before."""
     found = bytearray()
     while len(found) < size:
         block = connection.conn.recv(size - len(found))

@@ -21,6 +21,7 @@ SCHEMA = 1
 
 
 def manifest_path(path: Path) -> Path:
+    """Where the manifest of a model file is."""
     return path.with_name(path.name + ".json")
 
 

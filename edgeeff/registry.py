@@ -78,6 +78,7 @@ def _get(group: str, kind: str, name: str) -> Any:
 
 
 def families() -> dict[str, ModelFamily]:
+    """The families of networks by name, as all that can be loaded here; so of the three below."""
     return cast("dict[str, ModelFamily]", dict(_load("models")[0]))
 
 
@@ -94,6 +95,11 @@ def transports() -> dict[str, Transport]:
 
 
 def converter(name: str) -> Converter:
+    """The converter of a format.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot be loaded; so for all that is asked for by name below.
+    """
     return cast(Converter, _get("converters", "format", name))
 
 

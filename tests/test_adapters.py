@@ -26,7 +26,7 @@ def nothing_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("runner", registry.runners().values(), ids=lambda runner: runner.name)
-def test_runners(runner: Runner) -> None:
+def test_a_runner_names_what_it_times_and_says_what_it_lacks(runner: Runner) -> None:
     assert runner.formats and set(runner.formats) <= set(registry.converters())
     assert runner.kinds and set(runner.kinds) <= {"host", "linux", "android"}
     for profile in CATALOG.values():
@@ -46,7 +46,7 @@ def test_a_runner_that_is_no_program_is_refused(runner: Runner, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("transport", registry.transports().values(), ids=lambda transport: transport.name)
-def test_transports(transport: Transport) -> None:
+def test_discovery_tells_what_is_there_and_what_cures_the_rest(transport: Transport) -> None:
     """Discovery tells, and does not fail for what is not there; what cannot be used says its cure."""
     try:
         found = transport.discover(["ssh://127.0.0.1:1"] if transport.name == "ssh" else [])

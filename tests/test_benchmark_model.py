@@ -120,7 +120,7 @@ def test_output_without_timings_is_said_to_be_unreadable(name: str) -> None:
         ("v2-npu-partial", "npu", "DispatchDelegate", 238, 230, 2, False),
     ],
 )
-def test_placement(
+def test_the_output_tells_where_the_ops_ran(
     name: str, accelerator: str, delegate: Any, ops: Any, delegated: Any, partitions: Any, complete: Any
 ) -> None:
     launch = parsed(name, accelerator, allow_fallback=True)

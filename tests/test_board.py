@@ -71,7 +71,7 @@ def test_a_raspberry_pi() -> None:
         ("", None),
     ],
 )  # fmt: skip
-def test_throttled_bits(text: str, flags: object) -> None:
+def test_a_raspberry_pis_flags_tell_of_now_and_of_since_boot(text: str, flags: object) -> None:
     assert throttled_flags(parse([text])) == flags
 
 
@@ -164,14 +164,14 @@ def test_arguments_are_encoded_in_plain_characters() -> None:
         ("ssh://10.0.0.7/", Address("10.0.0.7")),
     ],
 )
-def test_addresses(text: str, address: Address) -> None:
+def test_an_address_is_a_host_and_perhaps_user_and_port(text: str, address: Address) -> None:
     assert parse_address(text) == address
 
 
 @pytest.mark.parametrize(
     "text", ["ssh://", "ssh://-x", "ssh://-o@h", "ssh://h:", "ssh://h:70000", "http://h", "ssh://h\n"]
 )
-def test_no_addresses(text: str) -> None:
+def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
 

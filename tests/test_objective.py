@@ -74,7 +74,7 @@ def test_hard_interval_across_the_target_is_one_sided() -> None:
     (0.0, 1, 1), (1.001, 1, 1), (75.1, 1, 1), (math.nan, 1, 1), (0.7, 0, 1), (0.7, -1, 1), (0.7, math.inf, 1),
     (0.7, math.nan, 1), (0.7, 1, 0), (0.7, 1, -75), (0.7, 1, math.inf), (0.7, 1, math.nan),
 ])  # fmt: skip
-def test_out_of_domain(accuracy: float, cost: float, target: float) -> None:
+def test_what_is_out_of_the_domain_is_refused(accuracy: float, cost: float, target: float) -> None:
     with pytest.raises(UsageError, match="must be"):
         objective(accuracy, cost, target)
 
@@ -83,13 +83,13 @@ def test_out_of_domain(accuracy: float, cost: float, target: float) -> None:
     ("soft", SOFT), ("Hard", HARD), ("-0.15", Exponents(-0.15, -0.15)), ("-0.07", SOFT), ("0, -1", HARD),
     ("0,-0.5", Exponents(0, -0.5)),
 ])  # fmt: skip
-def test_parse_exponents(text: str, expected: Exponents) -> None:
+def test_exponents_are_read_by_name_or_as_numbers(text: str, expected: Exponents) -> None:
     assert parse_exponents(text) == expected
     assert parse_exponents(expected.name) == expected
 
 
 @pytest.mark.parametrize("text", ["", "sft", "0.07", "nan", "-inf", "1,2,3", "-1,-1,-1", "0,1"])
-def test_parse_exponents_refuses(text: str) -> None:
+def test_what_is_no_exponent_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_exponents(text)
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_said() -> None:
     assert INSTALLED.parse(failure).error == "p.run ended with exit code 1: no such file"
 
 
-def test_the_command() -> None:
+def test_the_command_has_what_the_request_asks_for() -> None:
     command = INSTALLED.command(request(cpus=(0, 1)))
     options = ["-e", "cpu", "-m", "duration", "-t", "1", "-o", "99", "-x", "4", "-y", "1", "-s", "-I"]
     assert list(command.argv) == ["taskset", "3", "/p.run", *options, "/m.onnx", "/r.csv"]

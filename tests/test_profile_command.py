@@ -44,7 +44,7 @@ def test_ops_are_timed_and_joined(fixture: str, request: pytest.FixtureRequest, 
     assert stored.device.kind == "host" and stored.runs >= 5 and stored.plain_s
 
 
-def test_the_table(small_tflite: Path, tmp_path: Path) -> None:
+def test_the_table_shows_kinds_blocks_and_the_longest_ops(small_tflite: Path, tmp_path: Path) -> None:
     result = profile(small_tflite, tmp_path, "--top", "2")
     assert result.exit_code == 0, result.stderr
     for part in ("LiteRT's profiler", "by kind of op", "by block, in order", "the 2 longest ops", "conv 3x3", "IGEMM"):
@@ -165,5 +165,5 @@ def test_a_litert_without_a_profiler_says_so(small_tflite: Path) -> None:
         ("A Kernel Of The Future", ("A Kernel Of The Future",)),
     ],
 )
-def test_xnnpacks_words(kernel: str, types: tuple[str, ...]) -> None:
+def test_xnnpacks_words_mean_operators_of_the_file(kernel: str, types: tuple[str, ...]) -> None:
     assert file_types(kernel) == types

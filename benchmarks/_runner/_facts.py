@@ -42,6 +42,7 @@ def memory_bytes(field: str) -> int | None:
 
 
 def involuntary_switches() -> int | None:
+    """How often others took this process's core; None where the system does not count it."""
     return None if resource is None else int(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_litert(spec: Facts) -> Loaded:
+    """A model with its inputs filled, and what the runtime says of it."""
     interpreter, version, baseline = open_litert(spec)
     facts = dict(litert_delegation(interpreter), runtime_version=version, baseline_memory_bytes=baseline)
     return Loaded(interpreter.invoke, lambda: outputs_of(interpreter), inputs_of(interpreter), facts)
@@ -41,6 +42,7 @@ def open_litert(spec: Facts) -> tuple[Any, str, int | None]:
 
 
 def inputs_of(interpreter: Any) -> list[Facts]:
+    """As `Loaded.inputs` has them."""
     import numpy as np
 
     return [
@@ -50,6 +52,7 @@ def inputs_of(interpreter: Any) -> list[Facts]:
 
 
 def outputs_of(interpreter: Any) -> list[tuple[str, Any, float, int]]:
+    """As `Loaded.outputs` gives them."""
     found = []
     for tensor in interpreter.get_output_details():
         value = interpreter.get_tensor(tensor["index"])

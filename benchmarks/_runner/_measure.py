@@ -47,6 +47,7 @@ def sample(invoke: Callable[[], Any], spec: Facts) -> tuple[list[int], list[int]
 
 
 def load(spec: Facts) -> Loaded:
+    """The model of a spec in its runtime, ready to be run."""
     if spec["accelerator"] != "cpu":
         raise RunnerError("accelerator", f"this runner knows the accelerator cpu, not {spec['accelerator']!r}")
     loaders = {"litert": load_litert, "onnxruntime": load_onnxruntime}
@@ -54,6 +55,7 @@ def load(spec: Facts) -> Loaded:
 
 
 def launch(spec: Facts, emit: Records) -> None:
+    """Mode "launch": loads one model, warms it up and times its runs."""
     read_into_page_cache(spec["model"])
     started = time.perf_counter()
     model = load(spec)

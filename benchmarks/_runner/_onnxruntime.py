@@ -17,6 +17,7 @@ NUMPY_TYPES = {"float": "float32", "double": "float64"}  # where onnxruntime's n
 
 
 def load_onnxruntime(spec: Facts) -> Loaded:
+    """A model with its inputs filled, and what the runtime says of it."""
     session, binding, about = open_onnxruntime(spec)
     run, names = session.run_with_iobinding, [tensor.name for tensor in session.get_outputs()]
     facts = dict(onnxruntime_delegation(session), **about)
@@ -72,6 +73,7 @@ def build_type(onnxruntime: Any) -> str | None:
 
 
 def inputs_of(session: Any, spec: Facts) -> list[Facts]:
+    """As `Loaded.inputs` has them."""
     found = []
     for tensor in session.get_inputs():
         element = tensor.type.partition("(")[2].rstrip(")")

@@ -23,6 +23,7 @@ NAMES = ("candidate", "baseline")
 
 
 def pair(spec: Facts, emit: Records) -> None:
+    """Mode "pair": loads both models, and times single calls of the two in turn."""
     rng = random.Random(spec["order_seed"])
     loaded = list(NAMES)
     rng.shuffle(loaded)  # which is loaded first has an influence of its own

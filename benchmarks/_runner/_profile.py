@@ -24,6 +24,7 @@ PROFILERS: dict[str, Callable[[Facts], tuple[list[int], list[list[Any]]]]] = {
 
 
 def profile(spec: Facts, emit: Records) -> None:
+    """Mode "profile": times whole runs without the profiler, then the ops with it."""
     read_into_page_cache(spec["model"])
     model = load(spec)
     emit("loaded", **model.facts)

@@ -154,6 +154,7 @@ def described(model: Loaded) -> Facts:
 
 
 def open_side(spec: Facts, name: str) -> Local | Remote:
+    """A side of a spec: in this process, or in one of the interpreter that it names."""
     side = spec["sides"][name]
     wanted = dict({key: value for key, value in spec.items() if key != "sides"}, **side)
     python: Any = wanted.pop("python", None)

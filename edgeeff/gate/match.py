@@ -52,6 +52,7 @@ def refusing(origin: object) -> Iterator[None]:
 
 
 def of_hash(sha256: str, files: Iterable[Path]) -> Path | None:
+    """The first file with this content; None where none has it."""
     return next((file for file in files if file.is_file() and sha256_of(file) == sha256), None)
 
 

@@ -6,6 +6,7 @@ it is never taken for cool, and the measurement says that nobody could tell.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ POLL_S = 5.0
 
 HEAT_WORDS = frozenset({"throttled", "soft temperature limit"})
 """What a board says of itself while it is too hot; that its power supply is too weak, no waiting cures."""
+
+MOST_CORES = 1024
+"""A bound on what a list may name, so that 0-999999999 is told and not counted out."""
 
 STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 """Android's thermal statuses by number."""
@@ -147,10 +151,10 @@ def chosen_cpus(wanted: str, threads: int, state: DeviceState) -> tuple[int, ...
         return _fastest(threads, state.cpu_frequency_max_khz)
     cpus: set[int] = set()
     for part in wanted.split(","):
-        low, _, high = part.partition("-")
-        if not low.isdecimal() or (high and not high.isdecimal()) or int(high or low) >= 1024:
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if found is None or int(found[2] or found[1]) >= MOST_CORES:
             raise ValueError(f'{wanted!r} is neither "all" nor "big" nor a list of cores such as 4-7')
-        cpus |= set(range(int(low), int(high or low) + 1))
+        cpus |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
     if not cpus:
         raise ValueError(f"{wanted!r} names no core")
     return tuple(sorted(cpus))

@@ -12,6 +12,7 @@ LOW_BATTERY_PERCENT = 20
 
 
 def clock(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
+    """What held the clock back, what drives it, and whether anybody could tell."""
     states = list(states_of(m.launches))
     if not states:
         return

@@ -123,5 +123,6 @@ def why_failed(failure: MeasurementError, stage: str = "") -> str:
 
 
 def one_line(text: str) -> str:
+    """A foreign text as the reason of a failed launch: in one line, and of a bounded length."""
     words = " ".join(text.split())
     return words if len(words) <= 400 else words[:397] + "..."

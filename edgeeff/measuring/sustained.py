@@ -18,6 +18,7 @@ SUSTAINED = "sustained_s"
 
 
 def is_sustained(measurement: Measurement) -> bool:
+    """Whether its launches ran back to back, without waiting for the device to cool."""
     return SUSTAINED in measurement.context
 
 

@@ -58,7 +58,7 @@ GLIBC = (
 )
 
 
-def test_no_python(start: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_board_without_python_is_told_how_to_get_one(start: Callable[..., Any], tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "uname", "id", "tr", "sha256sum", "nproc"):
@@ -93,7 +93,9 @@ def test_a_python_that_has_a_runtime_goes_before_one_that_has_none(server: Any, 
 
 
 @pytest.mark.parametrize(("runtime", "package"), [("litert", "ai-edge-litert"), ("onnxruntime", "onnxruntime")])
-def test_no_runtime(server: Any, tmp_path: Path, runtime: str, package: str) -> None:
+def test_a_python_without_the_runtime_is_told_how_to_get_it(
+    server: Any, tmp_path: Path, runtime: str, package: str
+) -> None:
     with pytest.raises(DeviceError, match=r"there is no .* in .* on ssh://board") as caught:
         install(runtime, python_with(tmp_path))
     assert f"-m venv ~/.cache/edgeeff/venv && ~/.cache/edgeeff/venv/bin/pip install {package}" in caught.value.hint
@@ -105,14 +107,14 @@ def test_a_glibc_that_is_too_old(server: Any, tmp_path: Path) -> None:
     assert "Debian 12" in caught.value.hint and "pip install tflite-runtime 'numpy<2'" in caught.value.hint
 
 
-def test_numpy_2_with_tflite_runtime(server: Any, tmp_path: Path) -> None:
+def test_numpy_2_does_not_serve_tflite_runtime(server: Any, tmp_path: Path) -> None:
     numpy(tmp_path, "2.1.0")
     with pytest.raises(DeviceError, match=r"was built for numpy 1 and meets numpy 2\.1\.0") as caught:
         install("litert", python_with(tmp_path, tflite_runtime=""))
     assert "pip install 'numpy<2'" in caught.value.hint
 
 
-def test_numpy_1_with_tflite_runtime(server: Any, tmp_path: Path) -> None:
+def test_numpy_1_serves_tflite_runtime(server: Any, tmp_path: Path) -> None:
     numpy(tmp_path, "1.26.4")
     install("litert", python_with(tmp_path, tflite_runtime=""))
 
