@@ -74,7 +74,7 @@ OF_THE_BASE = click.FloatRange(0, 100, min_open=True)
 @click.option("--w", default="soft", show_default=True, help="Of the objective, for --target-ms.")
 @click.option("--device", "device_name", default="host", show_default=True, help="For --target-ms.")
 @click.option("--serial", help="For --target-ms: the address of the device, where several fit.")
-@click.option("--format", "form", default="tflite", show_default=True, help="For --target-ms: tflite or onnx.")
+@click.option("--format", "format_name", default="tflite", show_default=True, help="For --target-ms: tflite or onnx.")
 @click.option("--precision", default="fp32", show_default=True, help="For --target-ms: fp32 or int8.")
 @click.option(
     "--models",
@@ -156,7 +156,7 @@ def _in_time(
     from edgeeff.report.search_table import PAPER
     from edgeeff.scaling.latency_scaling import Question, directions, fit_in_time, slower_for_the_same
 
-    names = ("device_name", "serial", "form", "precision", "threads", "models")
+    names = ("device_name", "serial", "format_name", "precision", "threads", "models")
     stored = stored_model(*(options[name] for name in names))
     question = Question(base, family, law, stored.model, target_ms / 1e3, parse_exponents(options["w"]))
     found = fit_in_time(question, [*directions(), PAPER])

@@ -70,7 +70,7 @@ def _estimator(family: ModelFamily, options: TimingOptions, models: Path) -> Tim
 def stored_model(
     device_name: str,
     serial: str | None,
-    form: str,
+    format_name: str,
     precision: str,
     threads: int,
     models: Path,
@@ -86,8 +86,9 @@ def stored_model(
     from edgeeff.prediction import latency_model
     from edgeeff.targets import resolve
 
-    registry.converter(form)
+    registry.converter(format_name)
     (target,) = resolve(device_name, serial=serial)
     with registry.transport(target.connected.transport).open(target) as device:
-        name = runtime or usual_runner(form, device.profile).name
-        return latency_model.load(models, device.info(), latency_model.Setting(form, precision, name, threads))
+        name = runtime or usual_runner(format_name, device.profile).name
+        setting = latency_model.Setting(format_name, precision, name, threads)
+        return latency_model.load(models, device.info(), setting)

@@ -52,8 +52,8 @@ def _estimator(device: Device, propose: Propose, options: dict[str, Any]) -> Cal
     from edgeeff.prediction import latency_model
     from edgeeff.search.loop import Cost
 
-    runtime = usual_runner(options["form"], device.profile).name
-    setting = latency_model.Setting(options["form"], "fp32", runtime, options["threads"])
+    runtime = usual_runner(options["format_name"], device.profile).name
+    setting = latency_model.Setting(options["format_name"], "fp32", runtime, options["threads"])
     if latency_model.path_of(options["models"], device.name, setting).exists():
         stored = latency_model.load(options["models"], device.info(), setting)
         _require_space(stored, propose, options["models"])
@@ -118,8 +118,8 @@ def _measure(
     variant, family = family_of(network)
     weights = random_weights(variant, family, classes=network.classes, padding=None)
     graph = from_variant(variant, family, weights, trace).graph
-    path = place / f"{network.name}.{options['form']}"
-    registry.converter(options["form"]).write(graph, path, precision="fp32", metadata={})
+    path = place / f"{network.name}.{options['format_name']}"
+    registry.converter(options["format_name"]).write(graph, path, precision="fp32", metadata={})
     policy = Policy(options["seconds"])
     wanted = Wanted(f"{session}-{network.name}", threads=(options["threads"],), policy=policy)
     (case,) = build_cases([path], device, wanted)

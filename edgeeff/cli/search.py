@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--blocks", type=click.IntRange(1, 7), default=7, show_default=True, help="Of MobileNetV2's, the first.")
 @click.option("--device", "device_name", default="host", show_default=True, help="As for edgeeff bench.")
 @click.option("--serial", help="The address of the device, where several fit.")
-@click.option("--format", "form", default="tflite", show_default=True, help="tflite or onnx.")
+@click.option("--format", "format_name", default="tflite", show_default=True, help="tflite or onnx.")
 @click.option("--threads", type=click.IntRange(1, 999), default=1, show_default=True, help="Of the runtime.")
 @click.option("--seconds", type=Positive(), default=8.0, show_default=True, help="Of measuring, for each network.")
 @click.option(
@@ -102,17 +102,23 @@ def search(folder: Path, name: str, out: Path, as_json: bool, **options: Any) ->
 def _check(name: str, options: dict[str, Any]) -> None:
     if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
         raise UsageError(f"--study {name!r} is no name for a file", "letters, digits, - and _")
-    registry.converter(options["form"])
+    registry.converter(options["format_name"])
 
 
 def _terms(images: ImageFolder, options: dict[str, Any]) -> dict[str, Any]:
     """What every trial of a study must share for its reward to compare."""
     recipe = ("epochs", "batch", "learning_rate", "mirror", "seed")
-    names = (*recipe, "target_ms", "exponents", "resolution", "width", "depth", "blocks", "device_name", "form")
+    names = (*recipe, "target_ms", "exponents", "resolution", "width", "depth", "blocks", "device_name")
     kept = {key: options[key] for key in (*names, "threads")}
     counts = f"{len(images.trained.paths)}+{len(images.held_out.paths)}"
     latency = "estimate" if options["models"] else "measured"
-    return {**kept, "latency": latency, "images": counts, "classes": len(images.classes)}
+    return {
+        **kept,
+        "form": options["format_name"],
+        "latency": latency,
+        "images": counts,
+        "classes": len(images.classes),
+    }
 
 
 def _proposer(images: ImageFolder, options: dict[str, Any]) -> Propose:
