@@ -17,6 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeeff import store
+from edgeeff.devices.host import HostDevice
+from edgeeff.measuring.cases import Wanted, build_cases, inspected
 
 EDGEEFF = [sys.executable, "-m", "edgeeff"]
 
@@ -177,6 +179,17 @@ def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(
     assert "Traceback" not in done.stderr
 
 
+def test_the_multiply_adds_are_those_of_the_files_own_shape(small_tflite: Path) -> None:
+    device = HostDevice()
+    (own,) = build_cases([small_tflite], device, Wanted("s"))
+    (inputs,) = inspected(small_tflite).inputs
+    shape = tuple(n or 1 for n in inputs.shape)
+    (same,) = build_cases([small_tflite], device, Wanted("s", shapes={inputs.name: shape}))
+    (eight,) = build_cases([small_tflite], device, Wanted("s", shapes={inputs.name: (8, *shape[1:])}))
+    assert own.measurement.macs == same.measurement.macs and own.measurement.macs
+    assert eight.measurement.macs is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -194,6 +207,7 @@ def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(
         (["{model}", "--seconds", "nan"], 2, "--seconds"),
         (["{model}", "--precision-target", "100%"], 2, "such as 2% or 0.02"),
         (["{model}", "--input-shape", "1x3"], 2, "such as x=1x3x224x224"),
+        (["{model}", "--input-shape", "imag=1x3"], 2, "unknown input 'imag'\n  did you mean image?"),
         (["{model}", "--out", "text.txt"], 2, "--out"),
         (["--runtime", "litert"], 2, "no file in artifacts is for litert"),
     ],

@@ -16,7 +16,7 @@ from edgeeff.measuring.conditions import chosen_cpus
 from edgeeff.measuring.harness import Policy
 from edgeeff.measuring.launch import Case
 from edgeeff.protocols import Device, Runner, Runtime
-from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, DeviceState, FileSummary, Measurement
+from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, DeviceState, FileSummary, Measurement, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
         variant=manifest.variant if manifest else None,
         weights=manifest.weights if manifest else None,
         resolution=manifest.resolution if manifest else None,
-        macs=known.macs,
+        macs=None if _is_reshaped(known.inputs, wanted.shapes) else known.macs,
         parameters=known.parameters,
         runtime="",
         threads=0,
@@ -133,6 +133,29 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
         seed=wanted.seed,
         context=_settings(wanted) | _kernels(manifest, device),
     )
+
+
+def _is_reshaped(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether an input is fed in another shape than that which the multiply-adds are of, an open dimension being 1."""
+    own = {spec.name: tuple(1 if n is None else n for n in spec.shape) for spec in inputs}
+    return any(own.get(name, shape) != shape for name, shape in shapes.items())
+
+
+def check_input_names(paths: Sequence[Path], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses a shape for an input that none of the files has: it would be passed over.
+
+    Raises:
+        UsageError: there is one, or a file is missing or foreign.
+    """
+    known: set[str] = set()
+    for path in paths if shapes else ():
+        inputs = (read_manifest(path) or inspected(path)).inputs
+        if not inputs:
+            return  # they cannot be read here
+        known |= {spec.name for spec in inputs}
+    for name in shapes:
+        if name not in known:
+            raise unknown_name("input", name, known)
 
 
 def inspected(path: Path) -> FileSummary:
