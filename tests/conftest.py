@@ -61,7 +61,7 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty home: neither settings nor downloads of whoever starts the tests decide; nor does a network."""
     made = tmp_path_factory.mktemp("home")
     os.environ.update(HOME=str(made), HF_HOME=str(made / "huggingface"), HF_HUB_OFFLINE="1")
