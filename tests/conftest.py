@@ -42,6 +42,7 @@ for variable in [name for name in os.environ if FOREIGN.fullmatch(name)]:
     del os.environ[variable]
 # A name server that does not answer is asked once: names that nobody has are looked up as well.
 os.environ.update(LC_ALL="C.UTF-8", RES_OPTIONS="timeout:1 attempts:1")
+os.environ.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull)
 time.tzset()
 os.umask(0o022)
 
