@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff import registry
 from edgeeff.benchmarks._profiler import RecordProfiler
@@ -69,6 +72,18 @@ def test_a_file_that_cannot_be_run_is_one_sentence(small_tflite: Path, tmp_path:
     assert isinstance(result.exception, MeasurementError)
     assert "could not be profiled" in result.exception.message and "--input-shape" in result.exception.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_multiply_adds_are_not_claimed_of_another_shape(tmp_path: Path) -> None:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", c, 8, 8]) for name, c in (("x", 3), ("y", 4))]
+    weights = numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", value[:1], value[1:], [weights])
+    path = tmp_path / "open.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    for shape, macs in (("1x3x8x8", 768), ("8x3x8x8", None)):
+        result = profile(path, tmp_path / "out", "--input-shape", f"x={shape}", "--launches", "1", "--json")
+        ops = json.loads(result.stdout)["ops"]
+        assert [op["macs"] for op in ops if op["kind"].startswith("conv")] == [macs]
 
 
 def test_the_runners_with_a_profiler() -> None:

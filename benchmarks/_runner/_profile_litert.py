@@ -96,7 +96,7 @@ class Library:
     def call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, "LiteRt" + name)(*arguments)
         if status:
-            raise RunnerError("profiler", f"LiteRt{name} gives status {status}")
+            raise RunnerError("litert", f"LiteRt{name} gives status {status}")
 
     def handle(self, name: str, *arguments: Any) -> ctypes.c_void_p:
         """What a function gives through its last parameter."""

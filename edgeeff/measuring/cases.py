@@ -122,7 +122,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
         variant=manifest.variant if manifest else None,
         weights=manifest.weights if manifest else None,
         resolution=manifest.resolution if manifest else None,
-        macs=None if _is_reshaped(known.inputs, wanted.shapes) else known.macs,
+        macs=None if is_reshaped(known.inputs, wanted.shapes) else known.macs,
         parameters=known.parameters,
         runtime="",
         threads=0,
@@ -135,7 +135,7 @@ def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
     )
 
 
-def _is_reshaped(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+def is_reshaped(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether an input is fed in another shape than that which the multiply-adds are of, an open dimension being 1."""
     own = {spec.name: tuple(1 if n is None else n for n in spec.shape) for spec in inputs}
     return any(own.get(name, shape) != shape for name, shape in shapes.items())

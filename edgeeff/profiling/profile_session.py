@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgeeff import registry
 from edgeeff.errors import MeasurementError, UsageError
+from edgeeff.measuring.cases import inspected, is_reshaped
 from edgeeff.measuring.commands import LaunchPolicy, Request
 from edgeeff.measuring.launch import Case, run_command
 from edgeeff.profiling.join import StepTimes, join
@@ -50,6 +51,8 @@ def profile_case(
         able = sorted(name for name, runner in registry.runners().items() if isinstance(runner, Profiler))
         raise UsageError(f"{case.runner.name} has no profiler", f"take --runtime {' or '.join(able)}")
     operators = registry.converter(case.measurement.format).operators(case.path)
+    if is_reshaped(inspected(case.path).inputs, case.shapes):  # theirs are of the file's own shapes
+        operators = [replace(operator, macs=None) for operator in operators]
     profiler = case.runner.install_profiler(device, case.runner_file)
     request = _request(case, device.push(case.path), policy.launch)
     good: list[StepTimes] = []
