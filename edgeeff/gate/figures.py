@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgeeff.compare import LEVEL, Figure, Verdict
 from edgeeff.gate import rank_sum
+from edgeeff.measuring.checks import outside_delegate
 from edgeeff.stats import succeeded
 from edgeeff.values import Launch, Measurement
 
@@ -114,14 +115,10 @@ def _delegated(m: Measurement) -> float | None:
 
 def _fallback(m: Measurement) -> Iterator[tuple[Verdict, str]]:
     for launch in succeeded(m):
-        delegate = launch.delegate or m.accelerator
-        if launch.ops is not None and launch.delegated_ops is not None:
-            if launch.delegated_ops < launch.ops:
-                outside = launch.ops - launch.delegated_ops
-                yield Verdict.REGRESSED, f"{outside} of {launch.ops} ops do not run in the {delegate} delegate"
-        elif launch.fully_delegated is False:
-            yield Verdict.REGRESSED, f"not all ops run in the {delegate} delegate"
-        elif launch.fully_delegated is None:
+        outside = outside_delegate(launch, m.accelerator)
+        if outside is not None:
+            yield Verdict.REGRESSED, outside
+        elif launch.fully_delegated is None and None in (launch.ops, launch.delegated_ops):
             yield Verdict.INCONCLUSIVE, "the runtime does not say which ops are delegated, and all were to be"
         return
 

@@ -83,19 +83,22 @@ def _fallback(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:
                 "XNNPACK refuses: make another with edgeeff convert",
             )
             return
-        delegate = launch.delegate or m.accelerator
-        if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
-            what = f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the {delegate} delegate"
-        elif launch.fully_delegated is False:
-            what = f"not all ops run in the {delegate} delegate"
-        else:
-            continue
-        yield Caveat(
-            "fallback",
-            f"{what}, and the runtime does not tell",
-            "convert the network with edgeeff convert, whose files one delegate covers",
-        )
-        return
+        outside = outside_delegate(launch, m.accelerator)
+        if outside is not None:
+            yield Caveat(
+                "fallback",
+                f"{outside}, and the runtime does not tell",
+                "convert the network with edgeeff convert, whose files one delegate covers",
+            )
+            return
+
+
+def outside_delegate(launch: Launch, accelerator: str) -> str | None:
+    """What of the network did not run in the delegate, in a clause; None where all did, or nobody says."""
+    delegate = launch.delegate or accelerator
+    if launch.ops is not None and launch.delegated_ops is not None and launch.delegated_ops < launch.ops:
+        return f"{launch.ops - launch.delegated_ops} of {launch.ops} ops do not run in the {delegate} delegate"
+    return f"not all ops run in the {delegate} delegate" if launch.fully_delegated is False else None
 
 
 def _placement(m: Measurement, good: Sequence[Launch]) -> Iterator[Caveat]:

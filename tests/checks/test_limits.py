@@ -49,6 +49,12 @@ Judged = Callable[..., Check]
             "inconclusive",
             "does not say which ops are delegated",
         ),
+        (
+            Limits(require_delegation=True),
+            {"candidate": {"facts": {"fully_delegated": False}}},
+            "regressed",
+            "not all ops run in the XNNPACK delegate",
+        ),
         (Limits(require_delegation=True), {}, "passed", ""),
         (Limits(), {"ours": {"size_bytes": 10**9}}, "passed", ""),
     ],
