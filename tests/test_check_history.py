@@ -130,6 +130,34 @@ def test_the_latest_run_of_the_same_model_against_the_same_reference() -> None:
     assert latest(replace(bare, path="x.onnx"), "ref", [earlier(1.0, bare)]).comparison is None
 
 
+@pytest.mark.parametrize(
+    ("hashes", "candidate", "compared"),
+    [
+        ("aaaa", "b", "0123"),
+        ("aaaab", "b", "0123"),  # checked once more, it is not cleared by its own first run
+        ("aaaabab", "b", "0123"),
+        ("aabb", "b", "01"),
+        ("aaaaaa", "a", "2345"),  # an unchanged file, checked daily
+        ("aaaab", "a", "0123"),  # and another that was tried in between
+        ("abbbb", "a", "1234"),  # put back after others took its place
+        ("abbbba", "a", "1234"),
+        ("aabccccb", "b", "3456"),
+    ],
+)
+def test_a_file_is_compared_with_what_came_before_it(hashes: str, candidate: str, compared: str) -> None:
+    stored = [earlier(float(when), replace(MODEL, sha256=sha256)) for when, sha256 in enumerate(hashes)]
+    found = latest(replace(MODEL, sha256=candidate), "ref", random.Random(1).sample(stored, len(stored)))
+    assert found.comparison is not None
+    assert [*found.before, found.comparison] == [stored[int(place)] for place in compared]
+
+
+def test_a_file_is_compared_with_itself_where_the_device_changed_since_it_came() -> None:
+    old, new = replace(MODEL, sha256="a"), replace(MODEL, sha256="b", device=replace(HOST, kernel="6.2"))
+    before, own = earlier(1.0, old), earlier(2.0, new)
+    assert latest(new, "ref", [before]).comparison == before
+    assert latest(new, "ref", [before, own]).comparison == own
+
+
 def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "edgeeff", "check", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=900, cwd=tmp_path)

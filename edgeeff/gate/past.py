@@ -43,7 +43,7 @@ class Past:
 
 
 def latest(candidate: Measurement, reference_sha256: str, stored: Iterable[Comparison]) -> Past:
-    """The latest earlier runs of the same model against the same reference.
+    """The latest earlier runs of the same model against the same reference: of what came before this file.
 
     The same model is the same variant, format and precision; of files without a manifest, the same path.
     """
@@ -51,9 +51,28 @@ def latest(candidate: Measurement, reference_sha256: str, stored: Iterable[Compa
     same = [c for c in same if len(c.log_ratios) >= FIRST // 2]
     if not same:
         return Past()
-    *older, newest = sorted(same, key=lambda c: c.created_unix_s)
+    *older, newest = _before(candidate.sha256, sorted(same, key=lambda c: c.created_unix_s))
     alike = [c for c in older if not any(differences(c.candidate, newest.candidate))]
     return Past(newest, tuple(alike[1 - RUNS :]))
+
+
+def _before(sha256: str, runs: Sequence[Comparison]) -> Sequence[Comparison]:
+    """Of a model's runs in their order, those that a file of this hash is compared with; at least one.
+
+    A file's own runs would clear it when it is checked once more, so what counts is what ran before it came in: for
+    the first time, or once more after RUNS of others in a row, as a file does that is put back. Where nothing did, or
+    the device has changed since, an unchanged file is compared with itself.
+    """
+    own = [run for run in runs if run.candidate.sha256 == sha256]
+    came = others_in_a_row = 0
+    for place, run in enumerate(runs, 1):
+        others_in_a_row = 0 if run.candidate.sha256 == sha256 else others_in_a_row + 1
+        if others_in_a_row == place or others_in_a_row >= RUNS:
+            came = place
+    others = [run for run in runs[:came] if run.candidate.sha256 != sha256]
+    if not own:
+        return others
+    return [run for run in others if not any(differences(run.candidate, own[-1].candidate))] or own
 
 
 def _same(a: Measurement, b: Measurement) -> bool:
