@@ -20,9 +20,10 @@ from edgeeff.int8.quantization import HIGHEST, LOWEST
 from edgeeff.ops import Activation, Conv2d, Dense, Weight, is_depthwise
 
 from ._slopes import Limits, channel_slopes
+from ._weight_rounding import spread
 
-_IMAGES = 8
-"""That the slopes are taken on: they only order the channels."""
+_IMAGES = 24
+"""That the slopes are taken on: a single odd one of eight may keep the worst channel of all from being split."""
 
 _CLIPPED_SHARE = 0.02
 """A channel that is at an end of its range more often is not split: its copies would be wrong there."""
@@ -75,7 +76,7 @@ def split_channels(graph: Graph, images: NDArray[np.float32], limits: Limits) ->
     """
     chains = [(chain, unused) for chain in _chains(graph) if (unused := _unused(chain, limits))]
     names = {chain.maker.name for chain, _ in chains}
-    slopes = channel_slopes(graph, torch.from_numpy(images[:_IMAGES]), limits, names) if names else {}
+    slopes = channel_slopes(graph, torch.from_numpy(spread(images, _IMAGES)), limits, names) if names else {}
     made: dict[str, Node] = {}
     splits: list[Split] = []
     for chain, unused in chains:
