@@ -55,13 +55,15 @@ def dead_leaves(side: int, generator: np.random.Generator) -> NDArray[np.float32
         # Sizes by the power law that looks the same at every scale: density ~ size^-3.
         size = side / 2 * (1 + generator.uniform() * 24.0**2) ** -0.5
         y, x = generator.uniform(0, side, 2)
+        around = tuple(slice(max(int(centre - size), 0), int(centre + size) + 2) for centre in (y, x))
         turn, flat = generator.uniform(0, np.pi), generator.uniform(0.4, 1)
-        a = (columns - x) * np.cos(turn) + (rows - y) * np.sin(turn)
-        b = ((rows - y) * np.cos(turn) - (columns - x) * np.sin(turn)) / flat
+        right, down = columns[around] - x, rows[around] - y
+        a = right * np.cos(turn) + down * np.sin(turn)
+        b = (down * np.cos(turn) - right * np.sin(turn)) / flat
         inside = (np.abs(a) + np.abs(b) < size) if generator.uniform() < 0.3 else (a * a + b * b < size * size)
         colour = np.clip(generator.normal(0.5, 0.25) + generator.normal(0, 0.15, 3), 0, 1)
         waves = np.sin(a * generator.uniform(0.05, 1.5) + b * generator.uniform(0, 1.5)) * generator.uniform(0, 0.25)
         shade = waves + (a / size) * generator.uniform(-0.3, 0.3)
-        picture[:, inside] = (colour[:, None] + shade[inside]).astype(np.float32)
+        picture[:, *around][:, inside] = (colour[:, None] + shade[inside]).astype(np.float32)
     noise = generator.normal(0, generator.uniform(0, 0.03), picture.shape)
     return np.clip(picture + noise, 0, 1).astype(np.float32)
