@@ -95,10 +95,11 @@ def _batch_norm(e: Emitter, a: Arguments, shapes: Sequence[Shape]) -> Value:
     if a.get("training"):
         raise UnsupportedError("with the statistics of its batch (track_running_stats=False)")
     mean, variance = (e.array(a[key]).astype(np.float64) for key in ("running_mean", "running_var"))
-    gamma = 1.0 if a["weight"] is None else e.array(a["weight"])
+    gamma = np.ones(mean.shape) if a["weight"] is None else e.array(a["weight"])
     beta = 0.0 if a["bias"] is None else e.array(a["bias"])
     scale = gamma / np.sqrt(variance + a["eps"])
-    return e.emit(Affine(scale.astype(np.float32), (beta - mean * scale).astype(np.float32)), a["input"])
+    shift = (beta - mean * scale).astype(np.float32)
+    return e.emit(Affine(scale.astype(np.float32), shift, np.abs(gamma).astype(np.float32)), a["input"])
 
 
 def _dense(e: Emitter, x: Any, weight: Weight, bias: Any) -> Value:

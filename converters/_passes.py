@@ -65,7 +65,10 @@ def fold_affine(graph: Graph) -> Graph:
             return None
         weight = before.op.weight * _per_output_channel(node.op.scale, before.op.weight)
         bias = node.op.shift if before.op.bias is None else before.op.bias * node.op.scale + node.op.shift
-        return replace(before, op=replace(before.op, weight=weight, bias=bias))
+        op = replace(before.op, weight=weight, bias=bias)
+        if isinstance(op, Conv2d):
+            op = replace(op, deviation=node.op.deviation)
+        return replace(before, op=op)
 
     return _merge_pairs(graph, merge)
 

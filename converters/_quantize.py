@@ -7,7 +7,7 @@ is reported and held against the limits, take part in neither.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +29,7 @@ from ._ranges import METHODS, Choose, least_noise, limits, ranges, whole
 from ._restored_weights import rounding_noise
 from ._slopes import Limits, Profile, Profiler
 from ._spare_range import NO_ROOM, Room, best_room, ends, with_room
+from ._training_spread import beyond_pictures, widened
 from ._weight_rounding import Rounding, roundings, spread, stored_scales
 
 SMALL_ELEMENTS = 2048
@@ -81,6 +82,7 @@ class IntegerQuantizer:
         pairs_saturate: in the kernels of integer nodes, see `machines`.
         image: the int8 form of the input, where it is known without looking at images.
         without: techniques that are not tried.
+        synthesised: no photos are among the images: ranges are as wide as training saw them, see `_training_spread`.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class IntegerQuantizer:
         pairs_saturate: bool = False,
         image: ValueScale | None = None,
         without: frozenset[str] = frozenset(),
+        synthesised: bool = False,
     ) -> None:
         self.graph = graph
         self.pairs_saturate = pairs_saturate
@@ -100,6 +103,7 @@ class IntegerQuantizer:
         fitted, chosen = split(images)
         self.judge = Judge(graph, chosen)
         found = limits(graph, images)
+        self._factors = beyond_pictures(graph, images) if synthesised else {}
         if "channel-splitting" not in without:
             self.graph = graph = self._split(graph, fitted, found, spread(images, _SPLIT_ON))
         self._fitted = fitted
@@ -107,9 +111,9 @@ class IntegerQuantizer:
         for group, part in enumerate(np.array_split(spread(fitted, _PROFILED), _FOLDS)):
             if len(part):
                 profiler.add(torch.from_numpy(part), group)
-        self.profiles: Mapping[str, Profile] = profiler.profiles()
-        self.room: Room = NO_ROOM
         self.ends = ends(graph)
+        self.profiles: Mapping[str, Profile] = self._seen()
+        self.room: Room = NO_ROOM
         self.form: Mapping[str, ValueScale] = self._forms(whole)
         """The int8 form of each value, by the ranges that are best so far."""
         scales = self.plan().weights
@@ -122,10 +126,10 @@ class IntegerQuantizer:
             for choose in METHODS[name] if name not in without else ():
                 self._try(name, choose)
         if "least-noise" not in without:
-            self._prefer_least_noise(NO_ROOM if "spare-range" in without else self._best_room(profiler))
+            self._prefer_least_noise(NO_ROOM if "spare-range" in without else self._best_room())
         # Which way is best is settled. The ranges themselves had better know every image.
         profiler.add(torch.from_numpy(chosen), _FOLDS)
-        self.profiles = profiler.profiles()
+        self.profiles = self._seen()
         self.form = self._forms(self.choose)
 
     def _split(self, graph: Graph, fitted: NDArray[np.float32], found: Limits, images: NDArray[np.float32]) -> Graph:
@@ -148,12 +152,16 @@ class IntegerQuantizer:
     def _with_image(self, forms: dict[str, ValueScale]) -> dict[str, ValueScale]:
         return forms if self.image is None else forms | dict.fromkeys(self.graph.inputs, self.image)
 
-    def _best_room(self, profiler: Profiler) -> Room:
+    def _seen(self, groups: Collection[int] | None = None) -> Mapping[str, Profile]:
+        """The profiles by the images so far, or by those of some groups."""
+        return widened(self._profiler.profiles(groups), self._factors, self.ends)
+
+    def _best_room(self) -> Room:
         """The room in ranges that photos left out in turn ask for."""
-        groups = profiler.groups
+        groups = self._profiler.groups
         if len(groups) < _FOLDS:
             return NO_ROOM
-        folds = [(profiler.profiles(groups - {group}), profiler.profiles({group})) for group in groups]
+        folds = [(self._seen(groups - {group}), self._seen({group})) for group in groups]
         return best_room(folds, lambda profiles: ranges(profiles, least_noise), self._rounded, self.ends)
 
     def _prefer_least_noise(self, room: Room) -> None:
@@ -190,7 +198,7 @@ class IntegerQuantizer:
         made = copy(self)
         made.expects_others = True
         self._profiler.add(torch.from_numpy(variants(spread(self._fitted, _VARIED))), _FOLDS + 1)
-        made.profiles = self._profiler.profiles()
+        made.profiles = self._seen()
         made.form = self._with_image(forms_for_others(made.profiles, self.ends))
         return made
 

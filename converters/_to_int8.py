@@ -93,7 +93,14 @@ def integers(
     saturates, known = machine is not None and machine.pairs_saturate, {} if known is None else known
     without, images = options.without, calibration.images
     if saturates not in known:
-        known[saturates] = IntegerQuantizer(graph, images, pairs_saturate=saturates, image=image, without=without)
+        known[saturates] = IntegerQuantizer(
+            graph,
+            images,
+            pairs_saturate=saturates,
+            image=image,
+            without=without,
+            synthesised=NO_PHOTOS in calibration.source,
+        )
     quantizer, judge = known[saturates], Judge(graph, calibration.held_out)
     kernels = LITERT if machine is None else ONNXRUNTIME
     by = partial(Search, judge=judge, options=options, kernels=kernels, machine=machine or this_machine())

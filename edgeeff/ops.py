@@ -27,7 +27,11 @@ def _window(size: int, kernel: int, stride: int, dilation: int, pad: int, *, cei
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv2d:
-    """A convolution; depthwise where groups equals the channels of input and output."""
+    """A convolution; depthwise where groups equals the channels of input and output.
+
+    Args:
+        deviation: of each channel before the activation, as training saw it, where a batch normalisation tells.
+    """
 
     weight: Weight
     bias: Weight | None
@@ -36,6 +40,7 @@ class Conv2d:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     activation: Activation = "none"
+    deviation: Weight | None = None
 
     def shape(self, x: Shape) -> Shape:
         top, left, bottom, right = self.padding
@@ -68,10 +73,15 @@ class Dense:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """y = x scale + shift per channel (axis 1): a batch normalisation that no convolution absorbs."""
+    """y = x scale + shift per channel (axis 1): a batch normalisation that no convolution absorbs.
+
+    Args:
+        deviation: of each channel of y, as training saw it, where that is known.
+    """
 
     scale: Weight
     shift: Weight
+    deviation: Weight | None = None
 
     def shape(self, x: Shape) -> Shape:
         return x
