@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 
 from edgeeff import store
 from edgeeff.devices.host import HostDevice
-from edgeeff.measuring.cases import Wanted, build_cases, inspected
+from edgeeff.errors import UsageError
+from edgeeff.measuring.cases import Wanted, build_cases, check_input_shapes, inspected
 
 EDGEEFF = [sys.executable, "-m", "edgeeff"]
 
@@ -170,11 +171,15 @@ def test_ctrl_c_before_the_first_launch_has_ended_leaves_nothing(
 
 
 def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(
-    small_onnx: Path, small_tflite: Path, tmp_path: Path
+    small_tflite: Path, tmp_path: Path
 ) -> None:
-    done = bench(tmp_path, small_onnx, small_tflite, "--input-shape", "image=1x3x8x9", "--json")
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Nowhere", ["x"], ["y"], domain="foreign")], "g", value[:1], value[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("foreign", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "foreign.onnx")
+    done = bench(tmp_path, "foreign.onnx", small_tflite, "--json")
     assert done.returncode == 7
-    assert all(m["failed_launches"] for m in documents(done)[:1])
+    assert [m["failed_launches"] > 0 for m in documents(done)] == [True, False]
     assert "could not be measured" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -188,6 +193,33 @@ def test_the_multiply_adds_are_those_of_the_files_own_shape(small_tflite: Path) 
     (eight,) = build_cases([small_tflite], device, Wanted("s", shapes={inputs.name: (8, *shape[1:])}))
     assert own.measurement.macs == same.measurement.macs and own.measurement.macs
     assert eight.measurement.macs is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("small.onnx", "1x3x8x9", "small.onnx takes its input image as ?x3x32x32, and --input-shape gives 1x3x8x9"),
+        ("small.onnx", "3x32x32", "give one that agrees with it"),
+        ("fixed.onnx", "8x3", "leave --input-shape out, or export the file with open sizes"),
+        ("small.tflite", "1x3x32x32", "as 1x32x32x3, and --input-shape gives 1x3x32x32"),
+        ("small.onnx", "8x3x32x32", ""),
+        ("small.tflite", "8x48x48x3", ""),  # LiteRT resizes what the file fixes
+    ],
+)
+def test_a_shape_that_contradicts_the_file_is_refused_before_anything_runs(
+    name: str, shape: str, message: str, small_onnx: Path, small_tflite: Path, tmp_path: Path
+) -> None:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in ("image", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["image"], ["y"])], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "fixed.onnx")
+    path = {"small.onnx": small_onnx, "small.tflite": small_tflite}.get(name, tmp_path / name)
+    shapes = {"image": tuple(map(int, shape.split("x")))}
+    if not message:
+        check_input_shapes([path], shapes)
+        return
+    with pytest.raises(UsageError) as caught:
+        check_input_shapes([path], shapes)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +239,7 @@ def test_the_multiply_adds_are_those_of_the_files_own_shape(small_tflite: Path) 
         (["{model}", "--seconds", "nan"], 2, "--seconds"),
         (["{model}", "--precision-target", "100%"], 2, "such as 2% or 0.02"),
         (["{model}", "--input-shape", "1x3"], 2, "such as x=1x3x224x224"),
+        (["{model}", "--input-shape", "image=1x3"], 2, "and --input-shape gives 1x3"),
         (["{model}", "--input-shape", "imag=1x3"], 2, "unknown input 'imag'\n  did you mean image?"),
         (["{model}", "--out", "text.txt"], 2, "--out"),
         (["--runtime", "litert"], 2, "no file in artifacts is for litert"),

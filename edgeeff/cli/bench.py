@@ -131,13 +131,13 @@ def _run_one(
     target: Target, files: Sequence[Path], artifacts: Path, wanted: Wanted, sustained_s: float | None, out: Path
 ) -> tuple[list[Measurement], EdgeeffError | KeyboardInterrupt | None]:
     """Measures on one device; what was measured before something stopped it is returned with it."""
-    from edgeeff.measuring.cases import build_cases, check_input_names
+    from edgeeff.measuring.cases import build_cases, check_input_shapes
 
     measured: dict[str, Measurement] = {}
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     with registry.transport(target.connected.transport).open(target) as device:
         files = files or _default_files(artifacts, wanted, device.profile)
-        check_input_names(files, wanted.shapes)
+        check_input_shapes(files, wanted.shapes)
         cases = build_cases(files, device, wanted)
         try:
             with device.hold_performance() if wanted.fixed_performance else nullcontext():

@@ -60,7 +60,7 @@ def profile(
     FILE is an .onnx or .tflite file, made by edgeeff or not. The ops' times are joined with the file's multiply-adds,
     by kind of op and by block of the network. The profile is kept in the results folder.
     """
-    from edgeeff.measuring.cases import Wanted, build_cases, check_input_names
+    from edgeeff.measuring.cases import Wanted, build_cases, check_input_shapes
     from edgeeff.profiling.profile_session import ProfilePolicy, profile_case
     from edgeeff.profiling.profiles import write_profile
     from edgeeff.report.profile_table import profile_json, profile_text
@@ -80,7 +80,7 @@ def profile(
         seed=seed,
     )
     with registry.transport(target.connected.transport).open(target) as device:
-        check_input_names([file], wanted.shapes)
+        check_input_shapes([file], wanted.shapes)
         (case,) = build_cases([file], device, wanted)
         found = profile_case(case, device, ProfilePolicy(launches), told)
     say(f"the profile is in {write_profile(found, out)}")

@@ -12,7 +12,7 @@ from edgeeff.gate.match import Match, label
 from edgeeff.gate.pairing import GateCase
 from edgeeff.gate.past import latest
 from edgeeff.gate.reference import write_reference
-from edgeeff.measuring.cases import Wanted, build_cases, check_input_names
+from edgeeff.measuring.cases import Wanted, build_cases, check_input_shapes
 from edgeeff.measuring.launch import Case
 from edgeeff.protocols import Device
 
@@ -48,7 +48,7 @@ def gate_cases(matches: Sequence[Match], device: Device, wanted: Wanted, sides: 
     Raises:
         UsageError: a file is foreign, or a runtime that was asked for does not run it there.
     """
-    check_input_names([path for match in matches for path in (match.candidate, match.baseline)], wanted.shapes)
+    check_input_shapes([path for match in matches for path in (match.candidate, match.baseline)], wanted.shapes)
     return list(_cases(matches, device, wanted, sides))
 
 
@@ -84,7 +84,7 @@ def history_cases(
     Raises:
         UsageError: a file is foreign, or the runtime does not run it there.
     """
-    check_input_names(candidates, wanted.shapes)
+    check_input_shapes(candidates, wanted.shapes)
     cases = []
     for number, path in enumerate(candidates):
         candidate = _case(path, device, wanted, runtime, f"{number}-candidate")

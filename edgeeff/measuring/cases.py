@@ -17,6 +17,7 @@ from edgeeff.measuring.harness import Policy
 from edgeeff.measuring.launch import Case
 from edgeeff.protocols import Device, Runner, Runtime
 from edgeeff.values import Artifact, DeviceInfo, DeviceProfile, DeviceState, FileSummary, Measurement, TensorSpec
+from edgeeff.wording import sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +142,44 @@ def is_reshaped(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ..
     return any(own.get(name, shape) != shape for name, shape in shapes.items())
 
 
-def check_input_names(paths: Sequence[Path], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses a shape for an input that none of the files has: it would be passed over.
+RESIZED = ("tflite",)
+"""Formats whose runtimes feed a file in other sizes than it fixes: LiteRT does, all but a picture's channels."""
+
+
+def check_input_shapes(paths: Sequence[Path], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses a shape that a file cannot be fed in, and one for an input that none of the files has.
 
     Raises:
         UsageError: there is one, or a file is missing or foreign.
     """
     known: set[str] = set()
+    is_all_known = True
     for path in paths if shapes else ():
-        inputs = (read_manifest(path) or inspected(path)).inputs
-        if not inputs:
-            return  # they cannot be read here
-        known |= {spec.name for spec in inputs}
-    for name in shapes:
+        summary = read_manifest(path) or inspected(path)
+        known |= {spec.name for spec in summary.inputs}
+        is_all_known &= bool(summary.inputs)  # else they cannot be read here
+        for spec in summary.inputs:
+            given = shapes.get(spec.name)
+            if given is not None and not _fits(given, spec.shape, summary.format):
+                raise _contradiction(path, spec, given)
+    for name in shapes if is_all_known else ():
         if name not in known:
             raise unknown_name("input", name, known)
+
+
+def _fits(given: Sequence[int], own: Sequence[int | None], format_name: str) -> bool:
+    if len(given) != len(own):
+        return False
+    same = [n in (None, size) for n, size in zip(own, given, strict=True)]
+    return (len(own) != 4 or same[3]) if format_name in RESIZED else all(same)
+
+
+def _contradiction(path: Path, spec: TensorSpec, given: Sequence[int]) -> UsageError:
+    is_open = None in spec.shape or path.suffix[1:].lower() in RESIZED
+    return UsageError(
+        f"{path} takes its input {spec.name} as {sizes(spec.shape)}, and --input-shape gives {sizes(given)}",
+        "give one that agrees with it" if is_open else "leave --input-shape out, or export the file with open sizes",
+    )
 
 
 def inspected(path: Path) -> FileSummary:
