@@ -18,3 +18,8 @@ def sizes(shape: Sequence[int | None]) -> str:
 def first_line(error: BaseException) -> str:
     """What a foreign error says, without what follows on further lines; its type where it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def printable(text: str) -> str:
+    """In one line, with what would end it or command a terminal made visible: foreign files have such names."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -17,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeeff import store
+from edgeeff.cli._shared import plain
 from edgeeff.devices.host import HostDevice
 from edgeeff.errors import UsageError
 from edgeeff.measuring.cases import Wanted, build_cases, check_input_shapes, inspected
@@ -57,6 +58,23 @@ def test_files_that_edgeeff_did_not_make_bench_in_both_runtimes(
     stored = store.read(results)
     assert sorted(m.id for m in stored) == sorted(m["id"] for m in found)
     assert sum(len(m.launches) for m in stored) == sum(m["launches"] for m in found)
+
+
+def test_a_files_name_is_no_line_of_its_own(small_onnx: Path, tmp_path: Path) -> None:
+    """In a job of GitHub's, a line that begins with "::" is a command."""
+    for name in ("a\n::error title=x::forged.onnx", "::error::forged.onnx", "##[error]forged.onnx"):
+        (tmp_path / name).write_bytes(small_onnx.read_bytes())
+    (tmp_path / "::error::no\n::error::model.onnx").write_bytes(b"no model")
+    sound, broken = (bench(tmp_path, *sorted(tmp_path.glob(pattern))) for pattern in ("*forged*", "*model*"))
+    wrong = subprocess.run([*EDGEEFF, "::error::a\n::error::b"], capture_output=True, text=True, timeout=600)
+    option = subprocess.run([*EDGEEFF, "bench", "--a\n::error::b"], capture_output=True, text=True, timeout=600)
+    assert [done.returncode for done in (sound, broken, wrong, option)] == [0, 2, 2, 2]
+    for done in (sound, broken, wrong, option):
+        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
+    assert r"a\n::error title=x::forged.onnx onnxruntime" in sound.stderr
+    assert r"1  \x23#[error]forged.onnx" in sound.stdout
+    assert plain("::error::x\n  ::error::y\na::b") == "\\x3a:error::x\n  \\x3a:error::y\na::b"
 
 
 def test_the_artifacts_folder_is_the_default(small_onnx: Path, small_tflite: Path, tmp_path: Path) -> None:
@@ -170,9 +188,7 @@ def test_ctrl_c_before_the_first_launch_has_ended_leaves_nothing(
     assert not [pid for pid in running if Path(f"/proc/{pid}").exists()]  # it was waited for
 
 
-def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(
-    small_tflite: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_run_fails_the_command_but_not_the_others(small_tflite: Path, tmp_path: Path) -> None:
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Nowhere", ["x"], ["y"], domain="foreign")], "g", value[:1], value[1:])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("foreign", 1)]

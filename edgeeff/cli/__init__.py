@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import click
 
 from edgeeff import __version__
-from edgeeff.cli._shared import INTERRUPTED, Printed, say
+from edgeeff.cli._shared import INTERRUPTED, Printed, plain, say, say_error
 from edgeeff.errors import EdgeeffError, UsageError, unknown_name
 from edgeeff.signals import STOPS
 
@@ -163,7 +163,9 @@ def _failed(error: Exception, argv: Sequence[str]) -> int:
         case EdgeeffError():
             return _fail(error, argv)
         case click.ClickException():
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(plain(shown.getvalue()), nl=False, err=True)
             return _document(UsageError(error.format_message()), error.exit_code, argv)
         case MemoryError():
             cure = "close other programs, or take a smaller network or resolution"
@@ -178,7 +180,7 @@ def _failed(error: Exception, argv: Sequence[str]) -> int:
 
 
 def _fail(error: EdgeeffError, argv: Sequence[str]) -> int:
-    say(f"error: {error}")
+    say_error(error)
     return _document(error, error.exit_code, argv)
 
 
@@ -199,7 +201,7 @@ def _system_error(error: OSError, argv: Sequence[str]) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if isinstance(error, BrokenPipeError):
         return 141  # the reader went away (`edgeeff variants | head`): nothing is left to be told
-    say(f"error: cannot write to standard output: {reason}\n  free some space, or send the output elsewhere")
+    say_error(UsageError(f"cannot write to standard output: {reason}", "free some space, or send the output elsewhere"))
     return UsageError.exit_code
 
 

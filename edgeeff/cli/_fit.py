@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from edgeeff.cli._shared import plain
+
 RULE = re.compile(r"-+(?:  -+)+")
 """What stands under the titles of a table: see edgeeff.report._table.text."""
 
@@ -21,6 +23,7 @@ Span = tuple[int, int]
 
 def print_text(text: str) -> None:
     """Prints what a command found; into a pipe or a file as it is."""
+    text = plain(text)
     click.echo(fitted(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text, nl=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from edgeeff.errors import EdgeeffError
+from edgeeff.wording import printable
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and SIGINT, as shells have it."""
@@ -37,19 +39,35 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def say(message: str) -> None:
-    """Progress, to stderr."""
-    click.echo(safe(message), err=True)
+    """Progress, to stderr: one line."""
+    click.echo(plain(printable(message)), err=True)
+
+
+def say_error(error: EdgeeffError) -> None:
+    """What went wrong in one line, and its cure, which may quote several of a foreign program."""
+    say(f"error: {error.message}")
+    for line in error.hint.splitlines():
+        say(f"  {line}")
 
 
 def warn(message: str) -> None:
-    """A warning, to stderr."""
-    click.secho(f"warning: {safe(message)}", err=True, fg="yellow")
+    """A warning, to stderr: one line."""
+    click.secho(plain(f"warning: {printable(message)}"), err=True, fg="yellow")
+
+
+COMMAND = re.compile(r"^\s*:(?=:)|#(?=#\[)", re.MULTILINE)
+"""What GitHub's runner takes a line of a job's log for a command by: "::" at its beginning, "##[" anywhere."""
+
+
+def plain(text: str) -> str:
+    """The text without such lines: a foreign file's name may be one."""
+    return COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):x}", text)
 
 
 def say_stopped(stopped: EdgeeffError | KeyboardInterrupt) -> int:
     """Says what stopped a command that has shown what it had by then, and gives the exit code."""
     if isinstance(stopped, EdgeeffError):
-        say(f"error: {stopped}")
+        say_error(stopped)
         return stopped.exit_code
     say("interrupted")
     return INTERRUPTED
@@ -65,8 +83,3 @@ def without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def safe(message: str) -> str:
-    """The message with what would command a terminal, in a file's name for example, made visible."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)

@@ -22,7 +22,7 @@ from edgeeff.cli._shared import json_option, print_json, say, say_stopped
 from edgeeff.cli._types import Duration, InputShape, Positive, Share, Threads
 from edgeeff.errors import EdgeeffError, RefusedError, UsageError
 from edgeeff.gate.comparable import ALLOWABLE
-from edgeeff.wording import counted
+from edgeeff.wording import counted, printable
 
 if TYPE_CHECKING:
     from edgeeff.compare import Check
@@ -242,7 +242,7 @@ def _measure(build: Build, out: Path, session: str, seconds: float) -> None:
 def _progress() -> Iterator[Callable[[AloneDone | PairDone], None]]:
     """One line that is written over where a person watches, else a line in ten looks, and one where it ends."""
     if sys.stderr.isatty():
-        yield lambda done: click.echo(f"\r\x1b[2K{_line(done)}", nl=False, err=True)
+        yield lambda done: click.echo(f"\r\x1b[2K{printable(_line(done))}", nl=False, err=True)
         click.echo("\r\x1b[2K", nl=False, err=True)
     else:
         yield lambda done: say(_line(done)) if _is_told(done) else None

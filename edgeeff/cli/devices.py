@@ -132,7 +132,7 @@ def doctor(device_name: str, serial: str | None, runner_file: Path | Pinned | No
 
 
 def _line(finding: Finding) -> str:
-    from edgeeff.report._table import printable
+    from edgeeff.wording import printable
 
     line = f"{MARKS[finding.works]:<5}  {finding.name:<14}  {printable(finding.detail)}"
     return line + (f"\n{'':23}{printable(finding.cure)}" if finding.cure and finding.works is not True else "")

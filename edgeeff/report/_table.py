@@ -6,8 +6,10 @@ import csv as csv_writer
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from edgeeff.wording import printable
 
 Align = Literal["left", "decimal"]
 
@@ -31,11 +33,6 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def printable(cell: str) -> str:
-    """Names come from foreign files: no line break or terminal sequence of theirs gets out."""
-    return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
-
-
 def _head(cell: str) -> int:
     """Length of what stands before the decimal point of the cell's first number; 0 for a word."""
     return len(cell.partition(" ")[0].partition(".")[0]) if cell.lstrip("-+")[:1].isdigit() else 0
@@ -55,7 +52,10 @@ def _aligned(column: Column, cells: Sequence[str]) -> list[str]:
 
 def text(table: Table) -> str:
     """Aligned columns, a rule under the titles; for a terminal. Ends in a line break."""
-    columns = [_aligned(column, [printable(row[i]) for row in table.rows]) for i, column in enumerate(table.columns)]
+    columns = [
+        _aligned(replace(column, title=printable(column.title)), [printable(row[i]) for row in table.rows])
+        for i, column in enumerate(table.columns)
+    ]
     lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     rule = "  ".join("-" * len(cells[0]) for cells in columns)
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edgeeff.int8.calibration import NO_PHOTOS
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Artifact
+from edgeeff.wording import printable
 
 
 def artifacts_text(artifacts: Sequence[Artifact]) -> str:
@@ -35,7 +36,7 @@ def artifacts_text(artifacts: Sequence[Artifact]) -> str:
         for artifact in artifacts
     ]
     made_up = [
-        f"parity of {artifact.path.name}: on {artifact.parity.inputs}; on photos it is lower\n"
+        f"parity of {printable(artifact.path.name)}: on {artifact.parity.inputs}; on photos it is lower\n"
         for artifact in artifacts
         if artifact.parity and NO_PHOTOS in artifact.parity.inputs
     ]

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from edgeeff.compare import Check, Verdict, worst
-from edgeeff.report._table import printable
 from edgeeff.report.checks.sentence import conditions, figure_sentence, sentence, word
+from edgeeff.wording import printable
 
 
 def checks_text(checks: Sequence[Check]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from edgeeff.profiling.profiles import ADDED, OpTime, Profile, Share, by_block, by_kind, to_json
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table, text
+from edgeeff.wording import printable
 
 RESOLUTION_S = 1e-6
 """Of every profiler here."""
@@ -76,7 +77,7 @@ def _head(profile: Profile) -> str:
     without = f", {significant(plain[len(plain) // 2] * 1e3)} ms without the profiler" if plain else ""
     launches = len(profile.profiled_s)
     return (
-        f"{profile.path} on {profile.device.name}, {profile.runtime_version or profile.runtime}, "
+        f"{printable(profile.path)} on {profile.device.name}, {profile.runtime_version or profile.runtime}, "
         f"{profile.threads} {'thread' if profile.threads == 1 else 'threads'}: "
         f"{significant(profile.inference_s * 1e3)} ms an inference{without}\n"
         f"{profile.method}; medians of {launches} {'launch' if launches == 1 else 'launches'}, "

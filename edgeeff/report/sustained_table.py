@@ -12,6 +12,7 @@ from edgeeff.measuring.sustained import Step, curve
 from edgeeff.report._numbers import significant
 from edgeeff.report._table import Column, Table, text
 from edgeeff.values import Measurement
+from edgeeff.wording import printable
 
 COLUMNS = (
     Column("launches", "decimal"),
@@ -58,7 +59,7 @@ def _one(m: Measurement) -> str:
     steps = curve(m)
     slowest = max((step.median_s for step in steps if step.median_s is not None), default=None)
     threads = f"{m.threads} thread{'s' if m.threads > 1 else ''}"
-    title = f"{m.variant or Path(m.path).name} {m.precision} in {m.runtime}, {threads} on {m.device.name}"
+    title = f"{m.variant or printable(Path(m.path).name)} {m.precision} in {m.runtime}, {threads} on {m.device.name}"
     short = bool(steps) and steps[-1].end_s < SHORT_S
     columns = (Column("until, s" if short else "until, min", "decimal"), *COLUMNS)
     rows = [_row(step, slowest, 1.0 if short else 60.0) for step in steps]

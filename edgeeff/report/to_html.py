@@ -15,11 +15,11 @@ from pathlib import Path
 
 from edgeeff.errors import MissingExtraError
 from edgeeff.profiling.profiles import Profile
-from edgeeff.report import _table
 from edgeeff.report._document import Section, document
 from edgeeff.report._page_data import page_data
 from edgeeff.report._table import Table
 from edgeeff.report.values import Report
+from edgeeff.wording import printable
 
 LEVEL = 4
 """Of compression: 9 takes five times as long and saves a tenth."""
@@ -81,7 +81,7 @@ def _section(section: Section) -> str:
     parts = [f"<h{level}>{html.escape(section.title)}</h{level}>"]
     if section.table is not None:
         parts.append(_html_table(section.table, section.title))
-    parts += [f"<p>{html.escape(_table.printable(line))}</p>" for line in section.lines]
+    parts += [f"<p>{html.escape(printable(line))}</p>" for line in section.lines]
     return "\n".join(parts)
 
 
@@ -94,8 +94,7 @@ def _html_table(table: Table, caption: str) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<td class="{kind}">{html.escape(_table.printable(cell))}</td>'
-            for kind, cell in zip(kinds, row, strict=True)
+            f'<td class="{kind}">{html.escape(printable(cell))}</td>' for kind, cell in zip(kinds, row, strict=True)
         )
         + "</tr>"
         for row in table.rows

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from edgeeff.compare import Check, Verdict
-from edgeeff.report._table import printable
 from edgeeff.report.checks.sentence import sentence, word
+from edgeeff.wording import printable
 
 SEVERITIES = {Verdict.REGRESSED: "major", Verdict.REFUSED: "critical", Verdict.INCONCLUSIVE: "minor"}
 
