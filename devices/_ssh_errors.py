@@ -68,6 +68,20 @@ def connect_error(error: BaseException, address: Address, door: Doorkeeper | Non
     return UnreachableError("unreachable", f"{address} cannot be reached: {_reason(error)}", _reach(error, address))
 
 
+def no_shell(address: Address, answer: str, code: int) -> DeviceError:
+    """Of an account that lets in and starts nothing: its login shell is nologin or false, or a command is forced.
+
+    Args:
+        answer: what it said instead; may be empty.
+    """
+    said = f"it answered {answer!r}" if answer else "it said nothing"
+    return DeviceError(
+        f"{address} lets in, but the account's login shell starts no command: {said} and ended with exit code {code}",
+        f"give that account a shell there (as root: usermod --shell /bin/sh {address.user or 'NAME'}), take another "
+        "account (ssh://user@host), or remove a command that sshd_config or authorized_keys forces on it",
+    )
+
+
 def _host_key(error: Any, address: Address, door: Doorkeeper | None) -> UnreachableError:
     key = door.refused if door is not None else None
     shown = f"{_algorithm(key)} {key.get_fingerprint()}" if key is not None else str(error.reason)

@@ -18,6 +18,7 @@ from edgeeff.errors import DeviceError, MeasurementError
 from ._process import LINE_BYTES, Tail
 from ._ssh_address import Address
 from ._ssh_connect import CONNECT_S, connect
+from ._ssh_errors import no_shell
 from ._ssh_shell import KILL, NOT_FOUND, RUN, encoded, started
 
 T = TypeVar("T")
@@ -97,6 +98,7 @@ class Link:
                     running.pid = pid
                     on_start(pid)
                 else:
+                    running.answer = line.strip() or running.answer
                     yield line
         except TimeoutError:
             message = f"{name} did not finish within {timeout_s:g} s and was killed"
@@ -143,6 +145,8 @@ class _Running:
 
     def __init__(self, link: Link, argv: Sequence[str], stdin: str, on_stderr: Callable[[str], None] | None) -> None:
         self.pid: int | None = None
+        self.answer = ""
+        """The last line that was no empty one; of the login shell itself where nothing was started."""
         self.tail = Tail(on_stderr)
         self._has_ended = False
         self._link, self._argv, self._stdin = link, argv, stdin
@@ -202,6 +206,8 @@ class _Running:
                 f"there is no program {self._argv[0]} on {self._link.address}",
                 "install it there",
             )
+        if self.pid is None:
+            raise no_shell(self._link.address, self.tail.text().rpartition("\n")[2] or self.answer, code)
         if code != 0:
             raise MeasurementError(f"{name} ended with exit code {code}", self.tail.text())
 

@@ -147,15 +147,18 @@ def _look(text: str) -> Connected:
         link = Link(parse_address(text))
     except DeviceError as error:
         state = error.state if isinstance(error, UnreachableError) else "unreachable"
-        # Who shows it names the board already.
-        cure = f"{error.message}: {error.hint}".replace(f"{text} ", "it ", 1)
-        return Connected(SshTransport.name, text, state, cure=cure)
+        return Connected(SshTransport.name, text, state, cure=_cure(error, text))
     try:
         return Connected(SshTransport.name, text, "ready", _properties(_facts(link)))
     except DeviceError as error:
-        return Connected(SshTransport.name, text, "unusable", cure=str(error))
+        return Connected(SshTransport.name, text, "unusable", cure=_cure(error, text))
     finally:
         link.close()
+
+
+def _cure(error: DeviceError, address: str) -> str:
+    """In one line; who shows it names the board already."""
+    return f"{error.message}: {error.hint}".replace(f"{address} ", "it ", 1)
 
 
 def _facts(link: Link) -> Facts:

@@ -137,6 +137,25 @@ def test_the_host_between_is_checked_as_strictly(server: Any) -> None:
     assert found.state == "host key unknown" and "ssh://board is not in known_hosts" in found.cure
 
 
+@pytest.mark.parametrize(
+    ("shell", "answer"),
+    [
+        (
+            "echo This account is currently not available.; exit 1",
+            "'This account is currently not available.' and ended",
+        ),
+        ("echo Only git >&2", "it answered 'Only git' and ended with exit code 0"),
+        ("/bin/false", "it said nothing and ended with exit code 1"),
+    ],
+)
+def test_an_account_whose_shell_starts_nothing(start: Callable[..., Any], shell: str, answer: str) -> None:
+    """nologin(8) says its sentence to standard output."""
+    start(lines=[f"ForceCommand {shell}"])
+    found = look()
+    assert found.state == "unusable"
+    assert answer in found.cure and "usermod --shell /bin/sh" in found.cure and "\n" not in found.cure
+
+
 def test_a_configuration_that_makes_no_sense(server: Any) -> None:
     config = server.home / ".ssh" / "config"
     config.write_text(config.read_text() + "  Port many\n")
