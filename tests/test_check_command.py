@@ -70,6 +70,13 @@ def test_two_interpreters_take_turns(tmp_path: Path, small_onnx: Path, small_tfl
     assert alone == 4
 
 
+def test_the_cure_names_the_option_that_was_wrong(tmp_path: Path, small_onnx: Path) -> None:
+    code, document, _ = check(tmp_path, small_onnx, "--against", small_onnx, "--against-runtime", "litert")
+    assert (code, document["error"]["hint"].split()[:2]) == (2, ["take", "--against-runtime"])
+    code, document, _ = check(tmp_path, small_onnx, "--against", small_onnx, "--runtime", "litert")
+    assert (code, document["error"]["hint"].split()[:2]) == (2, ["take", "--runtime"])
+
+
 def test_networks_that_do_other_work_are_refused(tmp_path: Path) -> None:
     ours = network(tmp_path / "a.onnx", 1, weight=1.0)
     code, document, _ = check(tmp_path, ours, "--against", network(tmp_path / "b.onnx", 1, pixels=48))

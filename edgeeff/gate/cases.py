@@ -60,7 +60,8 @@ def _cases(matches: Sequence[Match], device: Device, wanted: Wanted, sides: Side
     for number, match in enumerate(matches):
         candidate = _case(match.candidate, device, wanted, sides.runtime, f"{number}-candidate")
         against = sides.against_runtime or (sides.runtime if match.baseline.suffix == match.candidate.suffix else None)
-        baseline = _case(match.baseline, device, wanted, against, f"{number}-baseline")
+        theirs = replace(wanted, runtimes_by="--against-runtime") if sides.against_runtime else wanted
+        baseline = _case(match.baseline, device, theirs, against, f"{number}-baseline")
         measured = replace(baseline.measurement, path=match.origin)
         baseline = replace(baseline, measurement=measured)
         name = _name(match.name, candidate.measurement.runtime, measured.runtime)

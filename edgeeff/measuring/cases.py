@@ -26,6 +26,7 @@ class Wanted:
 
     Args:
         runtimes: by name; empty takes the device's for each format.
+        runtimes_by: the option that named them.
         threads: numbers of threads; empty takes the device's.
         runner_file: the user's own runner.
         cores: "all", "big" or a list such as "4-7"; None takes the device's.
@@ -45,6 +46,7 @@ class Wanted:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     policy: Policy = field(default_factory=Policy)
+    runtimes_by: str = "--runtime"
 
 
 def build_cases(paths: Sequence[Path], device: Device, wanted: Wanted) -> list[Case]:
@@ -237,7 +239,7 @@ def _runners(path: Path, format_name: str, wanted: Wanted, profile: DeviceProfil
     if not fitting:
         raise UsageError(
             f"{' and '.join(wanted.runtimes)} cannot run {path} on {profile.name}: it is {format_name}",
-            f"take --runtime {' or '.join(able)}",
+            f"take {wanted.runtimes_by} {' or '.join(able)}",
         )
     yield from fitting
 

@@ -18,7 +18,7 @@ from edgeeff.values import Launch
 
 CURES = {
     "shape": "give its shape: --input-shape NAME=1x3x224x224",
-    "runtime_missing": "install it on the device, or take another with --runtime",
+    "runtime_missing": "install it on the device, or take another runtime",
     "accelerator": "take one that the device has with --accelerator",
     "profiler": "install ai-edge-litert 2.2 or later there",
 }
