@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from edgeeff.cli.check import check
+from edgeeff.files import sha256_of
 from edgeeff.gate import kept_baseline as baseline
 
 CI = Path(__file__).parents[1] / "edgeeff" / "ci"
@@ -65,6 +66,8 @@ def test_the_first_pull_request_has_no_baseline(tmp_path: Path, small_tflite: Pa
     model.write_bytes(small_tflite.read_bytes())
     code, verdict, report = action(tmp_path, "artifacts")
     assert (code, verdict, report["no_baseline"], report["launches"]) == (0, "inconclusive", True, 0)
+    assert (report["format"], report["precision"], report["device"], report["threads"]) == ("tflite", "fp32", "host", 1)
+    assert report["candidate_sha256"] == sha256_of(model)
     assert "::notice file=artifacts/small.tflite,title=edgeeff%3A small.tflite no baseline yet::" in str(
         report["stderr"]
     )

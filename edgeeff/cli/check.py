@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,8 @@ def check(
     stopped: EdgeeffError | KeyboardInterrupt | None = None
     (target,) = resolve(device_name, serial=serial)
     with tempfile.TemporaryDirectory(prefix="edgeeff-check-") as scratch:
-        matches, checks = _matches(candidates, options, Path(scratch))
+        matches, unmeasured = _matches(candidates, options, Path(scratch))
+        checks = _on(target.name, options, unmeasured)
         if matches:
             with registry.transport(target.connected.transport).open(target) as device:
                 measured, stopped = _run(matches, device, options, Path(scratch))
@@ -135,6 +137,12 @@ def _matches(
     return matches, [*new, *(refused(label(path), path, error) for path, error in untrusted.items())]
 
 
+def _on(device: str, options: dict[str, Any], unmeasured: Sequence[Check]) -> list[Check]:
+    """What is said of candidates that were not measured, with where they would have been."""
+    runtime, threads = options["runtime"] or "", options["threads"][0]
+    return [replace(check, device=device, runtime=runtime, threads=threads) for check in unmeasured]
+
+
 def _run(
     matches: list[Match] | list[Path], device: Device, options: dict[str, Any], scratch: Path
 ) -> tuple[list[Check], EdgeeffError | KeyboardInterrupt | None]:
@@ -149,7 +157,7 @@ def _run(
         cases = _cases(matches, device, wanted, sides, options, scratch)
     except RefusedError as error:
         paths = [match if isinstance(match, Path) else match.candidate for match in matches]
-        return [refused(label(path), path, error) for path in paths], None
+        return _on(device.name, options, [refused(label(path), path, error) for path in paths]), None
     build = Build(cases, device, policy, random.Random(wanted.seed), on_wait=say)
     say(f"comparing {counted(len(cases), 'model')} on {device.name}, each for up to {policy.seconds:g} s")
     try:

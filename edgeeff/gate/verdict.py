@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from edgeeff.artifacts import read_manifest
 from edgeeff.compare import GRAVITY, Check, Verdict
 from edgeeff.errors import EdgeeffError
+from edgeeff.files import sha256_of
 from edgeeff.gate.comparable import runtime_build
 from edgeeff.gate.decision import PASSING_TAIL, Decision
 from edgeeff.gate.figures import failures, figures
 from edgeeff.gate.session import CheckRun
 from edgeeff.gate.signed_rank import estimate
+from edgeeff.measuring.cases import inspected
 
 MOST_CLOCK_FAULTS = 0.2
 """Part of the launches whose clock may have jumped."""
@@ -66,12 +71,28 @@ def without_baseline(name: str, candidate: Path, why: str) -> Check:
     """Of a candidate that has nothing to be compared with yet, which is allowed."""
     reason = f"there is no baseline yet, so nothing was compared: {why}"
     told = (reason, "edgeeff baseline save keeps one: on the main branch, once this is in")
-    return Check(name, Verdict.INCONCLUSIVE, told, no_baseline=True, candidate=str(candidate))
+    return replace(_unmeasured(name, Verdict.INCONCLUSIVE, told, candidate), no_baseline=True)
 
 
 def refused(name: str, candidate: Path, error: EdgeeffError) -> Check:
     """Of a candidate whose baseline cannot be trusted."""
-    return Check(name, Verdict.REFUSED, tuple(filter(None, (error.message, error.hint))), candidate=str(candidate))
+    return _unmeasured(name, Verdict.REFUSED, tuple(filter(None, (error.message, error.hint))), candidate)
+
+
+def _unmeasured(name: str, verdict: Verdict, reasons: tuple[str, ...], candidate: Path) -> Check:
+    """With what the file says of itself, as far as it can be read."""
+    check = Check(name, verdict, reasons, candidate=str(candidate))
+    with suppress(EdgeeffError):
+        manifest = read_manifest(candidate)
+        known = manifest or inspected(candidate)
+        check = replace(
+            check,
+            candidate_sha256=manifest.sha256 if manifest else sha256_of(candidate),
+            format=known.format,
+            precision=known.precision,
+            variant=manifest.variant if manifest else None,
+        )
+    return check
 
 
 def _only_recorded(run: CheckRun) -> bool:
