@@ -39,6 +39,10 @@ class Room:
     width: float = 1.0
     share: float = 0.0
 
+    def __str__(self) -> str:
+        wider = [f"{self.width:g} times as wide"] if self.width > 1 else []
+        return " and ".join(wider + ([f"with {100 * self.share:g} % more noise for room"] if self.share else []))
+
 
 NO_ROOM = Room()
 ROOMS = tuple(Room(width, share) for width in (1.0, 1.2) for share in (0.0, 0.1, 0.3, 1.0))

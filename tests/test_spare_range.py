@@ -73,3 +73,12 @@ def test_photos_that_are_left_out_decide():
     rarer = best_room([(PROFILES, more)], choose, PROFILES.keys(), free)
     assert rarer.share > 0
     assert best_room([(PROFILES, more)], choose, {"loud"}, free).share == 0  # what is not rounded does not count
+
+
+def test_room_is_told_by_what_it_is():
+    told = [str(Room(width=1.2)), str(Room(share=0.1)), str(Room(1.2, 0.3))]
+    assert told == [
+        "1.2 times as wide",
+        "with 10 % more noise for room",
+        "1.2 times as wide and with 30 % more noise for room",
+    ]
