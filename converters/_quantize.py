@@ -122,8 +122,8 @@ class IntegerQuantizer:
         self._choose_rounding()
         self.choose: Choose = whole
         self.trial = Trial("", "", -math.inf)
-        for name in METHODS:
-            for choose in METHODS[name] if name not in without else ():
+        for technique, ways in METHODS.items():
+            for name, choose in ways.items() if technique not in without else ():
                 self._try(name, choose)
         if "least-noise" not in without:
             self._prefer_least_noise(NO_ROOM if "spare-range" in without else self._best_room())
@@ -177,8 +177,10 @@ class IntegerQuantizer:
                 break
             self.form = self._forms(least_noise)
             name = "least-noise" if self.room == NO_ROOM else f"least-noise, room for {100 * room.share:g} % more"
-            trial = Trial(name, self.rounding.name, self.judge(self.quantized()).sqnr_db)
-            self.trials.append(trial)
+            trial = next((tried for tried in self.trials if tried.ranges == name), None)
+            if trial is None:  # without room they were tried among the others
+                trial = Trial(name, self.rounding.name, self.judge(self.quantized()).sqnr_db)
+                self.trials.append(trial)
             if trial.sqnr_db >= enough:
                 self.trial, self.choose = trial, least_noise
                 return

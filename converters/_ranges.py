@@ -77,13 +77,13 @@ def least_cost(low: float, high: float, cost: Callable[[ValueScale], float]) -> 
     return value_scale(low, high)
 
 
-METHODS: dict[str, tuple[Choose, ...]] = {
-    "min-max": (whole,),
-    "percentile": (percentile(0.999), percentile(0.9999)),
-    "least-error": (least_error,),
-    "least-noise": (least_noise,),
+METHODS: dict[str, dict[str, Choose]] = {
+    "min-max": {"min-max": whole},
+    "percentile": {"percentile 99.9 %": percentile(0.999), "percentile 99.99 %": percentile(0.9999)},
+    "least-error": {"least-error": least_error},
+    "least-noise": {"least-noise": least_noise},
 }
-"""By the name of the technique, each way of choosing ranges."""
+"""By the name of the technique, each way of choosing ranges by its own name."""
 
 
 def limits(graph: Graph, images: NDArray[np.float32]) -> Limits:

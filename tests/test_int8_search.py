@@ -155,6 +155,15 @@ def test_ranges_are_told_and_allow_for_other_photos_unless_switched_off(network,
     assert any("as far out" in note for note in notes) == (not without)
 
 
+@pytest.mark.parametrize("without", [(), ("spare-range",)])
+def test_what_was_tried_is_told_apart(network, images, without):
+    options = IntegerOptions(without=frozenset(without), explain=True)
+    tried = next(quantizations(network, "int8", images, options)).explanation["tried"]
+    names = [(row["ranges"], row["weights"]) for row in tried]
+    assert len(names) == len(set(names))
+    assert {"percentile 99.9 %", "percentile 99.99 %", "least-noise"} < {ranges for ranges, _ in names}
+
+
 def test_what_swish_costs_in_float_depends_on_the_runtime_and_convolutions_on_the_machine():
     weight = np.ones((64, 64, 1, 1), np.float32)
     layers = [Conv2d(weight, None), Unary("silu"), Conv2d(weight, None)]

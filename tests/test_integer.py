@@ -177,7 +177,7 @@ def test_ranges_follow_their_method():
     slopes = np.where(points[:, 0] < 2, 1.0, 1e-12)  # the outputs hardly depend on what is above 2
     profile = Profile(0.0, 10.0, points, counts, flat * 0, slopes, False, 1.0)
     steep = replace(profile, sums=slopes)
-    spans = {name: [255 * choose(steep).scale for choose in METHODS[name]] for name in METHODS}
+    spans = {name: [255 * choose(steep).scale for choose in METHODS[name].values()] for name in METHODS}
     assert spans["min-max"] == [pytest.approx(10, rel=1e-3)]
     assert spans["percentile"][0] == pytest.approx(5, rel=0.01)
     assert 4.9 < spans["least-error"][0] < 6
@@ -190,7 +190,7 @@ def test_a_value_without_slopes_or_of_one_size_keeps_a_sound_range(network):
     profiler.add(torch.from_numpy(images))
     for profile in profiler.profiles().values():
         for choices in METHODS.values():
-            for choose in choices:
+            for choose in choices.values():
                 form = choose(profile)
                 assert np.isfinite(form.scale)
                 assert form.scale > 0
