@@ -28,11 +28,13 @@ from edgeeff.ops import (
     Reshape,
     Slice,
     Softmax,
+    Swish,
     Transpose,
     Unary,
+    Weight,
 )
 
-from ._integer_kernels import IntegerLayer, add, mean, multiply, sigmoid, to_steps
+from ._integer_kernels import IntegerLayer, add, mean, multiply, sigmoid, swish, to_steps
 
 _BATCH = 8
 
@@ -128,6 +130,8 @@ class Executor:
                 return sigmoid(x[0], read[0])
             case Unary("silu"):
                 return multiply((x[0], sigmoid(x[0], read[0])), (read[0], SIGMOID), made)
+            case Swish(beta):
+                return swish(x[0], _per_channel(beta, x[0]), read[0], made)
         real = [steps * form.scale for steps, form in zip(x, read, strict=True)]
         if node.op == Unary("hard_swish"):
             return to_steps(real[0] * as_int8(F.hardsigmoid(real[0]), HARD_SIGMOID), made)
@@ -170,8 +174,9 @@ def _plain(op: Op, x: Sequence[Tensor]) -> Tensor:
     """An op without weights. The batch takes the place of the 1 that the graph's shapes begin with."""
     match op:
         case Affine(scale, shift):
-            per_channel = (1, -1, *[1] * (x[0].ndim - 2))
-            return x[0] * torch.from_numpy(scale).reshape(per_channel) + torch.from_numpy(shift).reshape(per_channel)
+            return x[0] * _per_channel(scale, x[0]) + _per_channel(shift, x[0])
+        case Swish(beta):
+            return x[0] * (x[0] * _per_channel(beta, x[0])).sigmoid_()
         case Constant(value):
             return torch.from_numpy(np.ascontiguousarray(value))
         case Binary(kind):
@@ -195,6 +200,11 @@ def _plain(op: Op, x: Sequence[Tensor]) -> Tensor:
         case Softmax():
             return x[0].softmax(-1)
     raise AssertionError(op)
+
+
+def _per_channel(values: Weight, x: Tensor) -> Tensor:
+    """Values for the channels (axis 1) in a shape that broadcasts against x."""
+    return torch.from_numpy(values).reshape(1, -1, *[1] * (x.ndim - 2))
 
 
 def _pool(op: Pool, x: Tensor) -> Tensor:

@@ -22,7 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeeff.int8.quantization import HIGHEST, LOWEST, SIGMOID, ValueScale, bias_to_int32, channelwise, weight_to_int8
+from edgeeff.int8.quantization import (
+    HIGHEST,
+    LOWEST,
+    SIGMOID,
+    SWISH_GATE,
+    ValueScale,
+    beta_scale,
+    bias_to_int32,
+    channelwise,
+    weight_to_int8,
+)
 from edgeeff.ops import Conv2d, Dense, Mean, Weight
 
 Forms = Sequence[ValueScale]
@@ -106,3 +116,14 @@ def mean(x: Tensor, op: Mean, read: ValueScale, made: ValueScale) -> Tensor:
 def sigmoid(x: Tensor, read: ValueScale) -> Tensor:
     """The steps of the sigmoid, in its own form."""
     return to_steps((x * read.scale).sigmoid_(), SIGMOID)
+
+
+def swish(x: Tensor, beta: Tensor, read: ValueScale, made: ValueScale) -> Tensor:
+    """The steps of x * sigmoid(beta x): two products of two values, and a sigmoid.
+
+    Args:
+        beta: in a shape that broadcasts against x.
+    """
+    form = beta_scale(beta.numpy())
+    gate = multiply((x, to_steps(beta, form)), (read, form), SWISH_GATE)
+    return multiply((x, sigmoid(gate, SWISH_GATE)), (read, SIGMOID), made)

@@ -24,6 +24,7 @@ from edgeeff.ops import (
     Pool,
     Reshape,
     Slice,
+    Swish,
     Transpose,
     Unary,
     is_depthwise,
@@ -50,7 +51,7 @@ def _has_kernel(graph: Graph, node: Node, makers: Mapping[str, Node]) -> bool:
     match node.op:
         case Conv2d(groups=groups) as op:
             return groups in (1, graph.shapes[node.inputs[0]][1], len(op.weight))
-        case Dense() | Pad() | Reshape() | Slice() | Transpose():
+        case Dense() | Pad() | Reshape() | Slice() | Swish() | Transpose():
             return True
         case Concat():
             # A sigmoid's steps are given, and what it stands beside would have to share them.

@@ -59,6 +59,7 @@ LITERT = Kernels(
         "depthwise_conv2d": _Rate(61e-12, 51e-12),
         "dense": _Rate(50e-12, 25e-12),
         "silu": _Rate(0.35e-9, 0.10e-9),
+        "swish": _Rate(0.49e-9, 0.35e-9),
         "sigmoid": _Rate(0.22e-9, 0.10e-9),
         "mul": _Rate(0.14e-9, 0.22e-9),
     },

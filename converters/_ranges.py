@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeeff.errors import ConversionError
-from edgeeff.graph import Graph
+from edgeeff.graph import Graph, Node
 from edgeeff.int8.quantization import ValueScale, value_scale
 
 from ._execute import Executor
 from ._slopes import Limits, Profile
+from ._swish_equalisation import swish_floors
 
 _BATCH = 8
 
@@ -106,13 +107,17 @@ def limits(graph: Graph, images: NDArray[np.float32]) -> Limits:
 
 
 def _show(graph: Graph, images: NDArray[np.float32], see: Callable[[str, Tensor], None]) -> None:
-    """Shows every value of every batch."""
+    """Shows every value of every batch, as far as it counts."""
     executor = Executor(graph)
-    (image,) = graph.inputs
+    (image,), floors = graph.inputs, swish_floors(graph)
+
+    def watch(node: Node, value: Tensor) -> None:
+        see(node.name, torch.maximum(value, floors[node.name]) if node.name in floors else value)
+
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(images[start : start + _BATCH])
         see(image, batch)
-        executor.run([batch], lambda node, value: see(node.name, value))
+        executor.run([batch], watch)
 
 
 def ranges(profiles: Mapping[str, Profile], choose: Choose) -> dict[str, ValueScale]:

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from edgeeff.graph import Graph
 from edgeeff.int8.quantization import HIGHEST, LOWEST, ValueScale
-from edgeeff.ops import Unary
+from edgeeff.ops import Swish, Unary
 
 from ._execute import Executor
+from ._swish_equalisation import FLOOR, swish_floors
 
 _SHIFT = 19
 """A float32 without so many of its lowest bits is its bin: 16 bins between a power of two and the next."""
@@ -49,7 +50,8 @@ class Profile:
         counts: (bins,) how often the value has such a size.
         sums: (bins,) squares of the sums of the slopes over one image's bin, summed over the images.
         squares: (bins,) sums of the squared slopes.
-        through_silu: the slopes are those of silu(value), which alone reads the value.
+        beta: the slopes are those of value * sigmoid(beta value), which alone reads the value; None where they are the
+            value's own.
         signal: the power of the outputs over the images.
     """
 
@@ -59,14 +61,14 @@ class Profile:
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
     squares: NDArray[np.float64]
-    through_silu: bool
+    beta: float | None
     signal: float
 
     def errors(self, form: ValueScale) -> NDArray[np.float64]:
         """What rounding and clipping adds to each of the points, as the value's readers see it."""
         steps = np.clip(np.rint(self.points / form.scale), LOWEST - form.zero_point, HIGHEST - form.zero_point)
         seen = steps * form.scale
-        return _silu(seen) - _silu(self.points) if self.through_silu else seen - self.points
+        return seen - self.points if self.beta is None else _swish(seen, self.beta) - _swish(self.points, self.beta)
 
     def noise(self, form: ValueScale) -> float:
         """The power of the noise that the int8 form of this value alone makes, over that of the outputs.
@@ -80,8 +82,8 @@ class Profile:
         return float(self.sums @ np.square(mean) + self.squares @ around) / (self.signal or 1.0)
 
 
-def _silu(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    made: NDArray[np.float64] = x / (1 + np.exp(-np.maximum(x, -500.0)))
+def _swish(x: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
+    made: NDArray[np.float64] = x / (1 + np.exp(-np.maximum(beta * x, -500.0)))
     return made
 
 
@@ -106,7 +108,7 @@ class _Collector:
         # Zero is held exactly: it has no error around the mean.
         self.squares += torch.bincount(places, slopes.square().mul_(elements != 0), _BINS)
 
-    def profile(self, through_silu: bool, signal: float) -> Profile:
+    def profile(self, beta: float | None, signal: float) -> Profile:
         places = np.flatnonzero(self.counts.numpy())
         points = _sizes(places)
         tiny = np.abs(points).max(axis=1) < max(-self.low, self.high) * _TINY
@@ -118,7 +120,7 @@ class _Collector:
             np.concatenate([[tensor.sum() - tensor[places].sum()], tensor[places]])[order]
             for tensor in (each.numpy() for each in (self.counts, self.sums, self.squares))
         )
-        return Profile(self.low, self.high, points[order], counts, sums, squares, through_silu, signal)
+        return Profile(self.low, self.high, points[order], counts, sums, squares, beta, signal)
 
 
 def _sizes(places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -141,7 +143,13 @@ class Profiler:
         self._limits = limits
         self._collectors: dict[int, dict[str, _Collector]] = {}
         self._signals: dict[int, float] = {}
-        self._behind = _alone_behind_silu(graph)
+        self._behind = _alone_behind_swish(graph)
+        swish = {node.name for node in graph.nodes if isinstance(node.op, Swish)}
+        self._betas = {
+            value: -FLOOR / min(limits[value][0], -_TINY) if name in swish else 1.0
+            for name, value in self._behind.items()
+        }
+        """Of several, that of the channels that reach the farthest below zero: there they differ the most."""
         self._generator = torch.Generator().manual_seed(0)
 
     def add(self, images: Tensor, group: int = 0) -> None:
@@ -158,10 +166,9 @@ class Profiler:
     def profiles(self, groups: Collection[int] | None = None) -> Mapping[str, Profile]:
         """By the images so far, or those of some groups."""
         chosen = self.groups if groups is None else groups
-        hidden = set(self._behind.values())
         signal = sum(self._signals[group] for group in chosen)
         return {
-            name: _together([self._collectors[group][name] for group in chosen]).profile(name in hidden, signal)
+            name: _together([self._collectors[group][name] for group in chosen]).profile(self._betas.get(name), signal)
             for name in self._limits
         }
 
@@ -178,8 +185,8 @@ def _together(collectors: Sequence[_Collector]) -> _Collector:
     return made
 
 
-def _alone_behind_silu(graph: Graph) -> dict[str, str]:
-    """The silu nodes that alone read a value -> that value.
+def _alone_behind_swish(graph: Graph) -> dict[str, str]:
+    """The silu and swish nodes that alone read a value -> that value.
 
     What a silu makes of a value below -8 or so is nothing whatever the value: its error counts behind the silu.
     """
@@ -187,7 +194,9 @@ def _alone_behind_silu(graph: Graph) -> dict[str, str]:
     return {
         node.name: node.inputs[0]
         for node in graph.nodes
-        if node.op == Unary("silu") and len(uses[node.inputs[0]]) == 1 and node.inputs[0] not in graph.outputs
+        if (node.op == Unary("silu") or isinstance(node.op, Swish))
+        and len(uses[node.inputs[0]]) == 1
+        and node.inputs[0] not in graph.outputs
     }
 
 
@@ -207,10 +216,14 @@ def _one_image(
     (name,) = graph.inputs
     values: dict[str, Tensor] = {name: image.clone().requires_grad_()}
 
+    floors = swish_floors(graph)
+
     def collect(source: str, of: Tensor) -> None:
         if source not in collectors:
             return
         value, collector = values[source].detach(), collectors[source]
+        if source in floors:
+            value = torch.maximum(value, floors[source])
         hook: Callable[[Tensor], None] = lambda slope: collector.add(value, slope)  # noqa: E731
         of.register_hook(hook)  # type: ignore[no-untyped-call]
 

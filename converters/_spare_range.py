@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from edgeeff.graph import Graph
 from edgeeff.int8.quantization import HIGHEST, LOWEST, ValueScale, value_scale
-from edgeeff.ops import Unary
+from edgeeff.ops import Swish, Unary
 
 from ._slopes import Profile
 
@@ -83,6 +83,8 @@ def ends(graph: Graph) -> dict[str, tuple[float, float]]:
         low, high = -math.inf, math.inf
         if node.op == Unary("silu"):
             low = -0.2785
+        elif isinstance(node.op, Swish):
+            low = -0.2785 / float(node.op.beta.min())
         elif node.op == Unary("sigmoid"):
             low, high = 0.0, 1.0
         match getattr(node.op, "activation", "none"):

@@ -41,6 +41,11 @@ def stored_shape(shape: Shape) -> Shape:
     return tuple(shape[axis] for axis in stored_axes(len(shape)))
 
 
+def per_channel(values: Weight, rank: int) -> Weight:
+    """Values for the channels (axis 1), in a shape that broadcasts against a value of that rank."""
+    return values.reshape(1, -1, *(1,) * (rank - 2))
+
+
 def same_memory(shape: Shape) -> bool:
     """Whether the elements lie in the same sequence in torch's order and as stored."""
     return len(shape) != 4 or shape[1] == 1 or shape[2] * shape[3] == 1
@@ -100,6 +105,12 @@ class Lowering:
         made = self.storage.value(self.file, name, shape)
         self.file.operator(code, options, inputs, [made])
         return made
+
+    def scaled(self, node: Node, x: int, factors: Weight) -> int:
+        """What a swish gives its sigmoid: its input times a factor for each channel."""
+        shape = stored_shape(self.graph.shapes[node.name])
+        stored = self.constant(f"{node.name}/beta", per_channel(factors, len(shape)))
+        return self.emit(OPERATORS.MUL, [x, stored], f"{node.name}/scaled", shape, schema.MulOptionsT())
 
     def reshape(self, tensor: int, name: str, shape: Shape) -> int:
         options = schema.ReshapeOptionsT()

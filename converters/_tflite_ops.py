@@ -22,8 +22,10 @@ from edgeeff.ops import (
     Shape,
     Slice,
     Softmax,
+    Swish,
     Transpose,
     Unary,
+    Weight,
 )
 
 from ._tflite_lowering import (
@@ -31,6 +33,7 @@ from ._tflite_lowering import (
     NCHW_TO_NHWC,
     OPERATORS,
     Lowering,
+    per_channel,
     same_memory,
     stored_axes,
     stored_shape,
@@ -56,6 +59,8 @@ def lower(low: Lowering, node: Node) -> int | None:
             return _binary(low, node, op)
         case Unary() as op:
             return _unary(low, node, op)
+        case Swish(beta):
+            return _swish(low, node, beta)
         case Mean() as op:
             return _mean(low, node, op)
         case Reshape() as op:
@@ -113,9 +118,8 @@ def _softmax(low: Lowering, node: Node) -> int:
 
 def _affine(low: Lowering, node: Node, op: Affine) -> int:
     shape = _shape(low, node)
-    per_channel = (1, -1, *(1,) * (len(shape) - 2))
-    scale = low.constant(f"{node.name}/scale", op.scale.reshape(per_channel))
-    shift = low.constant(f"{node.name}/shift", op.shift.reshape(per_channel))
+    scale = low.constant(f"{node.name}/scale", per_channel(op.scale, len(shape)))
+    shift = low.constant(f"{node.name}/shift", per_channel(op.shift, len(shape)))
     x = low.read(node.inputs[0])
     scaled = low.emit(OPERATORS.MUL, [x, scale], f"{node.name}/scaled", shape, schema.MulOptionsT())
     return low.emit(OPERATORS.ADD, [scaled, shift], node.name, shape, schema.AddOptionsT())
@@ -168,8 +172,7 @@ _UNARY = {
 def _unary(low: Lowering, node: Node, op: Unary) -> int:
     x, shape = low.read(node.inputs[0]), _shape(low, node)
     if op.kind == "silu":
-        gate = low.emit(OPERATORS.LOGISTIC, [x], f"{node.name}/sigmoid", shape)
-        return low.emit(OPERATORS.MUL, [x, gate], node.name, shape, schema.MulOptionsT())
+        return _gated(low, node, x, x)
     if op.kind == "hard_sigmoid":  # relu6(x + 3) / 6
         options = schema.AddOptionsT()
         options.fusedActivationFunction = ACTIVATIONS["relu6"]
@@ -179,6 +182,18 @@ def _unary(low: Lowering, node: Node, op: Unary) -> int:
         return low.emit(OPERATORS.MUL, [clipped, sixth], node.name, shape, schema.MulOptionsT())
     options = schema.HardSwishOptionsT() if op.kind == "hard_swish" else None
     return low.emit(_UNARY[op.kind], [x], node.name, shape, options)
+
+
+def _swish(low: Lowering, node: Node, beta: Weight) -> int:
+    x = low.read(node.inputs[0])
+    return _gated(low, node, x, low.scaled(node, x, beta))
+
+
+def _gated(low: Lowering, node: Node, x: int, gate: int) -> int:
+    """x times the sigmoid of the gate."""
+    shape = _shape(low, node)
+    opened = low.emit(OPERATORS.LOGISTIC, [gate], f"{node.name}/sigmoid", shape)
+    return low.emit(OPERATORS.MUL, [x, opened], node.name, shape, schema.MulOptionsT())
 
 
 _PIXELS_AT_ONCE = 128 * 128

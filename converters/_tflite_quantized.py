@@ -15,11 +15,21 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeeff.graph import Graph, Node
-from edgeeff.int8.quantization import SIGMOID, Quantization, ValueScale, bias_to_int32, io_scale, weight_to_int8
+from edgeeff.int8.quantization import (
+    SIGMOID,
+    SWISH_GATE,
+    Quantization,
+    ValueScale,
+    beta_scale,
+    bias_to_int32,
+    io_scale,
+    to_int8,
+    weight_to_int8,
+)
 from edgeeff.ops import Shape, Unary, Weight, is_depthwise
 
 from ._tflite_builder import FlatbufferBuilder, Quantized
-from ._tflite_lowering import OPERATORS, Lowering, stored_shape
+from ._tflite_lowering import OPERATORS, Lowering, per_channel, stored_axes, stored_shape
 from ._tflite_storage import Float32
 
 HARD = (Unary("hard_swish"), Unary("hard_sigmoid"))
@@ -164,6 +174,17 @@ class QuantizedLowering(Lowering):
             quantized = self.file.quantized(inputs[0]) or quantized
         made = self.file.tensor(name, shape, np.int8, quantized)
         self.file.operator(code, options, inputs, [made])
+        return made
+
+    def scaled(self, node: Node, x: int, factors: Weight) -> int:
+        if self.made is None:
+            return super().scaled(node, x, factors)
+        shape = stored_shape(self.graph.shapes[node.name])
+        beta, gate = beta_scale(factors), Quantized((SWISH_GATE.scale,), SWISH_GATE.zero_point)
+        integers = to_int8(per_channel(factors, len(shape)).transpose(stored_axes(len(shape))), beta.scale)
+        stored = self.file.constant(f"{node.name}/beta", integers, np.int8, Quantized((beta.scale,), 0))
+        made = self.file.tensor(f"{node.name}/scaled", shape, np.int8, gate)
+        self.file.operator(OPERATORS.MUL, schema.MulOptionsT(), [x, stored], [made])
         return made
 
     def _convert(self, tensor: int, name: str) -> int:

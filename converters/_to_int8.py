@@ -17,17 +17,23 @@ from edgeeff.int8.calibration import NO_PHOTOS, Calibration, judged_for
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.machines import Machine, this_machine
 from edgeeff.int8.quantization import Quantization, ValueScale
+from edgeeff.int8.techniques import SWISH_EQUALISATION
 from edgeeff.proportions import Share
 
+from ._integer_plan import integer_nodes
 from ._judge import Judge, Score
 from ._mixed_precision import Choice
-from ._op_cost import LITERT, ONNXRUNTIME, weights_bytes
+from ._op_cost import LITERT, ONNXRUNTIME, latency_s, weights_bytes
 from ._quantize import SMALL_ELEMENTS, IntegerQuantizer, Trial, quantize_weights
 from ._search import Search
+from ._swish_equalisation import equalise
 from ._weight_rounding import PLAIN, stored_scales
 
 _PAYS = 0.97
 """A mix that is not modelled to run in less than this of float's time does not pay: models are no better."""
+
+_EQUALISED_DB = 1.0
+"""By which equalised swishes must be better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +108,52 @@ def integers(
             synthesised=NO_PHOTOS in calibration.source,
         )
     quantizer, judge = known[saturates], Judge(graph, calibration.held_out)
-    kernels = LITERT if machine is None else ONNXRUNTIME
+    kernels, equalised = LITERT if machine is None else ONNXRUNTIME, False
+    if machine is None and not options.has_limit and SWISH_EQUALISATION not in without:
+        before, quantizer = quantizer, _equalised(quantizer, images, without)
+        equalised = quantizer is not before
     by = partial(Search, judge=judge, options=options, kernels=kernels, machine=machine or this_machine())
     search, score = by(quantizer), judge(quantizer.quantized())
     made_by = f"ranges: {quantizer.range_method}; weights: {quantizer.trial.rounding}"
+    if equalised:
+        made_by += "; swish equalised"
     notes = [f"all in int8 ({made_by}): {_told(score)}", *_too_few(options.max_drop, calibration)]
     if search.is_met(score):
-        yield _quantised_by(search, Choice((), frozenset(), quantizer.trial.sqnr_db), score, notes)
+        told = [_slower(search, graph)] if equalised else []
+        yield _quantised_by(search, Choice((), frozenset(), quantizer.trial.sqnr_db), score, [*notes, *told])
     if options.min_sqnr_db is not None and not without & {"least-noise", "other-photos"}:
         search = by(quantizer.for_other_photos)
     if options.has_limit:
         yield from _in_part(search, score, notes)
+
+
+def _equalised(quantizer: IntegerQuantizer, images: NDArray[np.float32], without: frozenset[str]) -> IntegerQuantizer:
+    """That of the network with equalised swishes where it is surely better: its file is slower.
+
+    With a limit it is not tried, since what leaves some ops in float is both faster and closer; nor for onnxruntime,
+    whose integer swish is slower than that in float as it is.
+    """
+    graph = equalise(quantizer.graph, images)
+    if graph is None:
+        return quantizer
+    other = IntegerQuantizer(graph, images, image=quantizer.image, without=without)
+    tried = replace(other.trial, ranges=f"{other.trial.ranges}, swish equalised")
+    other.trials = [*quantizer.trials, tried]
+    if other.trial.sqnr_db > quantizer.trial.sqnr_db + _EQUALISED_DB:
+        return other
+    quantizer.trials.append(tried)
+    return quantizer
+
+
+def _slower(search: Search, graph: Graph) -> str:
+    """What equalised swishes cost, and how to do without."""
+    every = integer_nodes(graph)
+    plain_s, float_s = (latency_s(graph, nodes, search.kernels, search.machine) for nodes in (every, frozenset[str]()))
+    share = search.latency_s(frozenset()) / float_s
+    return (
+        f"swish equalised: modelled at {share:.2f} of fp32's time, and {plain_s / float_s:.2f} --without "
+        f"{SWISH_EQUALISATION}; --min-sqnr leaves some ops in float, which can be both closer and faster"
+    )
 
 
 def _in_part(search: Search, best: Score, notes: list[str]) -> Iterator[Quantised]:

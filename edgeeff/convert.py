@@ -88,7 +88,7 @@ def convert(
         UsageError: the folder cannot be written.
     """
     options = options or IntegerOptions()
-    quantize = once(quantize, each_runtime=options.has_limit) if quantize is not None else None
+    quantize = once(quantize, each_runtime=options.differs_by_runtime) if quantize is not None else None
     for converter, runtime, precision in targets:
         wanted = in_form(network, converter, form or IntegerForm(), precision)
         path = out / file_name(wanted, precision, converter.name)

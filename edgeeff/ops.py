@@ -121,6 +121,19 @@ class Unary:
         return x
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Swish:
+    """y = x * sigmoid(beta x), a beta for each channel (axis 1): Ramachandran et al. 2017 (arXiv 1710.05941).
+
+    silu is that with a beta of 1; with others it is silu of values that are stored scaled, scaled in the same way.
+    """
+
+    beta: Weight
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+
 @dataclass(frozen=True, slots=True)
 class Mean:
     """Mean over axes, which are not negative."""
@@ -225,6 +238,7 @@ Op = (
     | Constant
     | Binary
     | Unary
+    | Swish
     | Mean
     | Pool
     | Pad
@@ -261,5 +275,7 @@ def weights_of(op: Op) -> tuple[Weight, ...]:
             return (op.scale, op.shift)
         case Constant():
             return (op.value,)
+        case Swish():
+            return (op.beta,)
         case _:
             return ()

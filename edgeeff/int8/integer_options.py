@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeeff.int8.techniques import SWISH_EQUALISATION
+
 
 @dataclass(frozen=True, slots=True)
 class IntegerOptions:
@@ -24,3 +26,8 @@ class IntegerOptions:
     @property
     def has_limit(self) -> bool:
         return self.min_sqnr_db is not None or self.max_drop is not None
+
+    @property
+    def differs_by_runtime(self) -> bool:
+        """Whether what is made depends on what is fast in a runtime."""
+        return self.has_limit or SWISH_EQUALISATION not in self.without

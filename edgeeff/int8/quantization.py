@@ -35,6 +35,9 @@ class ValueScale:
 SIGMOID = ValueScale(1 / 256, -128)
 """What every kernel demands of a sigmoid's output: [0, 1) in steps of 1/256."""
 
+SWISH_GATE = ValueScale(float(np.float32(0.05)), 0)
+"""What a swish with its own beta gives its sigmoid: [-6.4, 6.35], beyond which a sigmoid's steps are all alike."""
+
 HARD_SIGMOID = ValueScale(float(np.float32(1 / 255)), -128)
 """[0, 1] in 255 steps: it reaches 1, and clips itself. x + 3 in steps six times as large holds the same integers."""
 
@@ -158,6 +161,11 @@ def bias_to_int32(
 def stored_weight(weight: Weight, scales: NDArray[np.float32]) -> Weight:
     """The weight as a runtime sees it: the float values of its integers."""
     return weight_to_int8(weight, scales).astype(np.float32) * channelwise(scales, weight.ndim)
+
+
+def beta_scale(beta: Weight) -> ValueScale:
+    """The int8 form of a swish's betas, whose greatest is 127 steps."""
+    return ValueScale(float(np.float32(beta.max() / HIGHEST)), 0)
 
 
 def value_scale(low: float, high: float) -> ValueScale:

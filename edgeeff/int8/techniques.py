@@ -11,8 +11,11 @@ from collections.abc import Iterable, Mapping
 
 from edgeeff.errors import unknown_name
 
+SWISH_EQUALISATION = "swish-equalisation"
+
 TECHNIQUES: Mapping[str, str] = {
     "channel-splitting": "copies of noisy channels in unused ones (after OCS, Zhao et al. 2019)",
+    SWISH_EQUALISATION: "all in int8, TFLite: channels of like range by a beta of each swish's (Nagel et al. 2019)",
     "percentile": "ranges without the rarest values (Wu et al. 2020)",
     "least-error": "ranges of the least squared error (Nagel et al. 2021)",
     "least-noise": "ranges of the least noise in the outputs, by their slopes",
