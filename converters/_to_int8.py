@@ -136,7 +136,8 @@ def _equalised(quantizer: IntegerQuantizer, images: NDArray[np.float32], without
     graph = equalise(quantizer.graph, images)
     if graph is None:
         return quantizer
-    other = IntegerQuantizer(graph, images, image=quantizer.image, without=without)
+    known_worse = {"percentile", "least-error"} if "least-noise" not in without else set()
+    other = IntegerQuantizer(graph, images, image=quantizer.image, without=without | known_worse)
     tried = replace(other.trial, ranges=f"{other.trial.ranges}, swish equalised")
     other.trials = [*quantizer.trials, tried]
     if other.trial.sqnr_db > quantizer.trial.sqnr_db + _EQUALISED_DB:
