@@ -35,6 +35,9 @@ _PAYS = 0.97
 _EQUALISED_DB = 1.0
 """By which equalised swishes must be better."""
 
+_ENOUGH_DB = 20.0
+"""What is so good without them stays as fast as it is (EfficientNetV2-B0, random weights: 24 dB)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
@@ -128,12 +131,12 @@ def integers(
 
 
 def _equalised(quantizer: IntegerQuantizer, images: NDArray[np.float32], without: frozenset[str]) -> IntegerQuantizer:
-    """That of the network with equalised swishes where it is surely better: its file is slower.
+    """That of the network with equalised swishes where it is surely better and needs to be: its file is slower.
 
     With a limit it is not tried, since what leaves some ops in float is both faster and closer; nor for onnxruntime,
     whose integer swish is slower than that in float as it is.
     """
-    graph = equalise(quantizer.graph, images)
+    graph = equalise(quantizer.graph, images) if quantizer.trial.sqnr_db < _ENOUGH_DB else None
     if graph is None:
         return quantizer
     known_worse = {"percentile", "least-error"} if "least-noise" not in without else set()
