@@ -36,6 +36,8 @@ _TINY = 2.0**-14
 _POINTS = 4
 """In each bin at which the error is evaluated."""
 
+_QUARTERS = np.full(_POINTS, 1 / _POINTS)
+
 Limits = Mapping[str, tuple[float, float]]
 """The least and the greatest of every value."""
 
@@ -66,7 +68,8 @@ class Profile:
 
     def errors(self, form: ValueScale) -> NDArray[np.float64]:
         """What rounding and clipping adds to each of the points, as the value's readers see it."""
-        steps = np.clip(np.rint(self.points / form.scale), LOWEST - form.zero_point, HIGHEST - form.zero_point)
+        steps = np.rint(self.points / form.scale)
+        steps.clip(LOWEST - form.zero_point, HIGHEST - form.zero_point, out=steps)
         seen = steps * form.scale
         return seen - self.points if self.beta is None else _swish(seen, self.beta) - _swish(self.points, self.beta)
 
@@ -76,9 +79,10 @@ class Profile:
         The mean error of a bin acts on all its elements at once, what is around the mean on each by itself. Bins
         do not make up for each other: over a few images they seem to (B0: 2 dB worse ranges on others).
         """
+        # Some 300,000 times a network: a product with quarters is the mean in a fraction of ndarray.mean's time.
         error = self.errors(form)
-        mean = error.mean(axis=1)
-        around = np.square(error).mean(axis=1) - np.square(mean)
+        mean = error @ _QUARTERS
+        around = np.square(error) @ _QUARTERS - np.square(mean)
         return float(self.sums @ np.square(mean) + self.squares @ around) / (self.signal or 1.0)
 
 

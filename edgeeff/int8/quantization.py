@@ -172,4 +172,4 @@ def value_scale(low: float, high: float) -> ValueScale:
     """The int8 form that holds the range [low, high], widened to have 0 in it, which it stores exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32(max(high - low, 1e-8) / (HIGHEST - LOWEST)))
-    return ValueScale(scale, int(np.clip(round(LOWEST - low / scale), LOWEST, HIGHEST)))
+    return ValueScale(scale, min(max(round(LOWEST - low / scale), LOWEST), HIGHEST))
