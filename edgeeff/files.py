@@ -51,8 +51,8 @@ def replacing(path: Path, elsewhere: str = "choose another folder with --out") -
         UsageError: the folder cannot be made or written (read-only, full, not a folder), or `path` is something else
             than a file (a folder, a device).
     """
-    # Named before it is made: Ctrl-C may come while it is being opened.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp{path.suffix}")
+    # Named before it is made: Ctrl-C may come while it is being opened. "." and "/" have no name that could be another.
+    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}.tmp{path.suffix}"
     try:
         if path.exists() and not path.is_file():
             # The superuser could put a file in the place of /dev/null.

@@ -70,6 +70,16 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path, files: list[Pa
     assert all(path.exists() for path in files)
 
 
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match=r"cannot write \."):
+        baseline.save(files, Path())
+    assert list(Path().iterdir()) == []
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path, files: list[Path]) -> None:
     with pytest.raises(UsageError, match="two files are called"):
         baseline.save([files[0], files[0]], tmp_path / "kept")

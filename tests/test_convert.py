@@ -197,12 +197,13 @@ def test_a_manifest_whose_fields_make_no_sense_is_refused(tmp_path, field, value
         read_manifest(artifact.path)
 
 
-def test_replacing_takes_no_device_and_no_folder(tmp_path):
+def test_replacing_takes_no_device_and_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     # A symbolic link: were the check missing, the test would replace the link and not the machine's device.
     (tmp_path / "device").symlink_to("/dev/null")
     (tmp_path / "folder").mkdir()
-    for name in ("device", "folder"):
-        with pytest.raises(UsageError, match="not a regular file"), replacing(tmp_path / name):
+    for path in (tmp_path / "device", tmp_path / "folder", Path(), Path("/")):
+        with pytest.raises(UsageError, match="not a regular file"), replacing(path):
             pass
     assert (tmp_path / "device").is_char_device() and (tmp_path / "folder").is_dir()
 

@@ -110,13 +110,13 @@ def _write_folder(target: Path, sources: dict[str, Path], index: str) -> None:
     if target.exists() and not (target / INDEX).is_file() and any(target.iterdir()):
         raise UsageError(f"{target} holds other files and is no baseline", "name a new folder, or an empty one")
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    made = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     try:
         made.mkdir()
         for name, source in sources.items():
             shutil.copyfile(source, made / name)
         (made / INDEX).write_text(index, encoding="utf-8")
-        old = target.with_name(f"{made.name}-old")
+        old = made.with_name(f"{made.name}-old")
         if target.exists():
             target.rename(old)
         made.rename(target)
