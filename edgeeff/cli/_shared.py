@@ -43,9 +43,9 @@ def say(message: str) -> None:
     click.echo(plain(printable(message)), err=True)
 
 
-def say_error(error: EdgeeffError) -> None:
+def say_error(error: EdgeeffError, kind: str = "error") -> None:
     """What went wrong in one line, and its cure, which may quote several of a foreign program."""
-    say(f"error: {error.message}")
+    say(f"{kind}: {error.message}")
     for line in error.hint.splitlines():
         say(f"  {line}")
 

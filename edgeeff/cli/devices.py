@@ -13,7 +13,7 @@ import click
 from edgeeff import registry
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._runner_file import on_this_machine, runner_option
-from edgeeff.cli._shared import json_option, print_json, say, say_stopped
+from edgeeff.cli._shared import json_option, print_json, say, say_error, say_stopped
 from edgeeff.errors import DeviceError, EdgeeffError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def devices(ctx: click.Context, /, as_json: bool) -> None:
         return
     print_text(_table(rows))
     for problem in problems:
-        say(f"note: {problem}")
+        say_error(problem, "note")
 
 
 def _device(device: Connected, profile: DeviceProfile) -> dict[str, Any]:
