@@ -176,7 +176,7 @@ class IntegerQuantizer:
             if self.room == NO_ROOM and self.choose == least_noise:
                 break
             self.form = self._forms(least_noise)
-            name = "least-noise" if self.room == NO_ROOM else f"least-noise, room for {100 * room.share:g} % more"
+            name = "least-noise" if self.room == NO_ROOM else f"least-noise, {room}"
             trial = next((tried for tried in self.trials if tried.ranges == name), None)
             if trial is None:  # without room they were tried among the others
                 trial = Trial(name, self.rounding.name, self.judge(self.quantized()).sqnr_db)

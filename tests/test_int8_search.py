@@ -16,7 +16,9 @@ from edgeeff.convert import convert
 from edgeeff.converters import quantizations, trace
 from edgeeff.converters._execute import outputs
 from edgeeff.converters._op_cost import LITERT, ONNXRUNTIME, Kernels, latency_s
+from edgeeff.converters._quantize import IntegerQuantizer
 from edgeeff.converters._restored_weights import restorations, rounding_noise
+from edgeeff.converters._spare_range import Room
 from edgeeff.errors import ConversionError
 from edgeeff.graph import Graph, Node
 from edgeeff.int8.calibration import NO_PHOTOS, Calibration
@@ -162,6 +164,12 @@ def test_what_was_tried_is_told_apart(network, images, without):
     names = [(row["ranges"], row["weights"]) for row in tried]
     assert len(names) == len(set(names))
     assert {"percentile 99.9 %", "percentile 99.99 %", "least-noise"} < {ranges for ranges, _ in names}
+
+
+def test_room_is_told_where_ranges_are(network, images):
+    quantizer = IntegerQuantizer(network.graph, images.images, without=frozenset({"spare-range"}))
+    quantizer._prefer_least_noise(Room(width=1.2))
+    assert "least-noise, 1.2 times as wide" in {trial.ranges for trial in quantizer.trials}
 
 
 def test_what_swish_costs_in_float_depends_on_the_runtime_and_convolutions_on_the_machine():
