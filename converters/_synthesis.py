@@ -24,7 +24,7 @@ _SOURCE = f"dead leaves, seed 0 ({NO_PHOTOS})"
 
 CAVEAT = (
     "these figures are of synthesised pictures, on which int8 looks better than on photos: Lite0 was told 26.0 dB and "
-    "kept 23.8 on 238 photos, and 24.9 when calibrated on others (measured once; this network was not)"
+    "kept 23.8 on 238 photos, and 24.9 when calibrated on others (measured once, Lite0 alone)"
 )
 
 
