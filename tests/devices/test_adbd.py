@@ -73,8 +73,12 @@ def test_a_program_that_exceeds_its_time_is_killed(device: Device, pass_time: Ca
     pass_time(599.9, _adb_shell, _adb_wire)
     with pytest.raises(MeasurementError, match="did not finish"):
         next(lines)
-    while any("sleep 123456" in line for line in device.run(["ps", "-A", "-o", "ARGS"], timeout_s=600)):
-        time.sleep(0.1)  # what was killed may take a moment to be gone
+    for _ in range(600):  # what was killed may take a moment to be gone
+        listed = list(device.run(["ps", "-A", "-o", "ARGS"], timeout_s=600))
+        if not any("sleep 123456" in line for line in listed):
+            break
+        time.sleep(0.1)
+    assert not any("sleep 123456" in line for line in listed), listed
 
 
 def test_the_native_runner_runs_a_real_model_there(
