@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgeeff import registry
+from edgeeff import registry, store
 from edgeeff.cli.scale import scale
 from edgeeff.errors import UsageError
 from edgeeff.objective import SOFT
@@ -117,15 +117,20 @@ def test_each_format_and_number_of_threads_has_its_own_model(
     assert {one["provenance"] for one in alone["timed"]} == {"estimate"}
 
 
-def test_what_a_model_found_is_measured(tmp_path: Path) -> None:
+def test_what_a_model_found_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model says that b0's smallest scalings take milliseconds; the machine is asked too, and labels tell."""
-    kept(tmp_path, Setting("tflite", "fp32", "litert", 1))
-    asked = ["--target-ms", "10000", "--predicted", "--models", str(tmp_path), "--out", str(tmp_path), "--json"]
+    monkeypatch.chdir(tmp_path)
+    kept(tmp_path / "models", Setting("tflite", "fp32", "litert", 1))
+    asked = ["--target-ms", "10000", "--predicted", "--models", "models", "--json"]
     asked += ["--target-macs", "400M", "--seconds", "0.5"]
     found = json.loads(CliRunner().invoke(scale, asked, catch_exceptions=False).stdout)
     assert [one["provenance"] for one in found["timed"]] == ["estimate", "measured"]
     assert found["latency_provenance"] == "measured"
     assert found["phi"] == 0
+    # A folder of its own: edgeeff report and history would take what is in ./results for the user's own.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "scale-timings"]
+    (timed,) = store.read(tmp_path / "scale-timings")
+    assert timed.launches[0].samples_ns
 
 
 def test_directions_double_flops() -> None:

@@ -68,9 +68,9 @@ class _Start:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("results"),
+    default=Path("scale-timings"),
     show_default=True,
-    help="For --target-ms: where the raw samples go.",
+    help="For --target-ms: the folder of the raw samples.",
 )
 @click.option("--predicted", is_flag=True, help="For --target-ms: find phi by a latency model, then measure it.")
 @click.option("--verify/--no-verify", default=True, show_default=True, help="For --predicted: measure what it found.")
