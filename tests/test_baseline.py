@@ -156,6 +156,20 @@ def test_the_command_saves_shows_and_restores(tmp_path: Path, files: list[Path])
     kept, out = str(tmp_path / "kept"), str(tmp_path / "out")
     saved = json.loads(run("save", "--artifacts", str(tmp_path / "artifacts"), "--to", kept, "--json"))
     assert {entry["file"] for entry in saved["entries"]} == {path.name for path in files}
+    assert json.loads(run("save", str(tmp_path / "artifacts"), "--to", kept, "--json")) == saved
     assert json.loads(run("show", kept, "--json")) == saved
     assert "unknown" in run("restore", kept, "--out", out)
     assert {path.name for path in Path(out).iterdir()} == {path.name for path in files}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_save_names_what_it_takes_out(tmp_path: Path, files: list[Path], name: str) -> None:
+    def save(*paths: Path) -> str:
+        arguments = ["save", *map(str, paths), "--to", str(tmp_path / name)]
+        return CliRunner().invoke(command, arguments, catch_exceptions=False).stderr
+
+    assert "no longer" not in save(*files) + save(*files)
+    assert f"no longer in {tmp_path / name}, which was replaced whole: {files[1].name}\n" in save(files[0])
+    damaged = tmp_path / name / baseline.INDEX if (tmp_path / name).is_dir() else tmp_path / name
+    damaged.write_text("no index")
+    assert f"what {tmp_path / name} held is not listed: " in save(*files)

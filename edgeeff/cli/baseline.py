@@ -11,6 +11,7 @@ import click
 
 from edgeeff.cli._fit import print_text
 from edgeeff.cli._shared import json_option, print_json, say
+from edgeeff.errors import UsageError
 from edgeeff.wording import counted
 
 if TYPE_CHECKING:
@@ -48,13 +49,35 @@ def baseline() -> None:
 @where
 @json_option
 def save(files: Sequence[Path], artifacts: Path, target: Path, as_json: bool) -> None:
-    """Keep FILES with their manifests and hashes; by default all model files in ./artifacts."""
-    from edgeeff.gate import kept_baseline as baselines
-    from edgeeff.measuring.cases import model_files
+    """Keep FILES with their manifests and hashes; by default all model files in ./artifacts.
 
-    entries = baselines.save(list(dict.fromkeys(files)) or model_files(artifacts, ()), target)
+    FILES are model files, manifests or folders of them. A baseline is replaced whole: a file that it held and that is
+    not among FILES is no longer in it, which is said.
+    """
+    from edgeeff.gate import kept_baseline as baselines
+    from edgeeff.gate.baseline import candidates
+
+    found = candidates(files or (artifacts,))
+    held = _held(target)
+    entries = baselines.save(found, target)
     say(f"saved {counted(len(entries), 'file')} to {target}")
+    gone = [name for name in held if name not in {entry.file for entry in entries}]
+    if gone:
+        say(f"no longer in {target}, which was replaced whole: {', '.join(gone)}")
     _show(entries, as_json)
+
+
+def _held(target: Path) -> list[str]:
+    """The files of the baseline that is about to be replaced; none where there is none."""
+    from edgeeff.gate import kept_baseline as baselines
+
+    if not (target / baselines.INDEX if target.is_dir() else target).exists():
+        return []
+    try:
+        return [entry.file for entry in baselines.read(target)]
+    except UsageError as error:
+        say(f"what {target} held is not listed: {error.message}")
+        return []
 
 
 @baseline.command("show", short_help="List what a baseline holds, and check it.")
