@@ -68,8 +68,8 @@ def test_a_run_is_blamed_where_it_is_slower_than_each_of_four() -> None:
     now, then, slow = drawn(0.06, FIRST, 1), drawn(0.0, FIRST, 2), drawn(0.06, FIRST, 3)
     few = decide_shift(now, then, PLAN, before=[then] * (RUNS - 2))
     assert few.verdict is Verdict.INCONCLUSIVE
-    assert few.reason.startswith("slower than each of the 3 earlier runs: it takes 4 to blame the file")
-    assert decide_shift(now, then, PLAN).reason.startswith("slower than the one earlier run: it takes 4")
+    assert few.reason.startswith("slower than each of the 3 earlier runs, too few to blame the file by")
+    assert decide_shift(now, then, PLAN).reason.startswith("slower than the one earlier run, too few")
     before = [then, slow, then]
     assert decide_shift(now, then, PLAN, before=before).verdict is None
     some = decide_shift(now, then, PLAN, before=before, spent=True)
@@ -169,6 +169,7 @@ def test_the_command_records_first_and_refuses_another_machine_then(tmp_path: Pa
     document = json.loads(first.stdout)
     assert (first.returncode, document["verdict"]) == (3, "inconclusive"), first.stderr
     assert "there is no earlier run to compare with" in document["reasons"][0]
+    assert document["reasons"][1].startswith("0 of the 4 earlier runs that it takes to blame a file are there")
     (file,) = (tmp_path / "results" / "checks").glob("*.jsonl")
     (comparison,) = store.read_comparisons(file)
     assert comparison.baseline.sha256 == HASHES["onnx"]

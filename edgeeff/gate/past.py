@@ -41,6 +41,11 @@ class Past:
     comparison: Comparison | None = None
     before: tuple[Comparison, ...] = ()
 
+    @property
+    def runs(self) -> int:
+        """How many earlier runs count, at most RUNS."""
+        return 0 if self.comparison is None else 1 + len(self.before)
+
 
 def latest(candidate: Measurement, reference_sha256: str, stored: Iterable[Comparison]) -> Past:
     """The latest earlier runs of the same model against the same reference: of what came before this file.
@@ -131,7 +136,7 @@ def _upheld(decision: Decision, interval: Interval, agree: int, others: int, pla
         f"slower than the latest run and not than {others - agree} of the {others} before it: "
         "runs of one file at two times differ so much here; a kept baseline (--against) is measured beside it"
         if agree < others
-        else f"slower than {_runs(others + 1)}: it takes {RUNS} to blame the file, since runs of one differ too"
+        else f"slower than {_runs(others + 1)}, too few to blame the file by, since runs of one differ too"
     )
     return replace(decision, verdict=Verdict.INCONCLUSIVE, interval=shown, reason=reason)
 

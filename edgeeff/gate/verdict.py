@@ -15,6 +15,7 @@ from edgeeff.files import sha256_of
 from edgeeff.gate.comparable import runtime_build
 from edgeeff.gate.decision import PASSING_TAIL, Decision
 from edgeeff.gate.figures import failures, figures
+from edgeeff.gate.past import RUNS
 from edgeeff.gate.session import CheckRun
 from edgeeff.gate.signed_rank import estimate
 from edgeeff.measuring.cases import inspected
@@ -163,6 +164,12 @@ def _outlook(run: CheckRun, decision: Decision) -> str:
 
 def _remarks(run: CheckRun) -> Iterator[tuple[Verdict, str]]:
     yield from ((Verdict.PASSED, remark) for remark in run.remarks)
+    if run.case.past is not None and run.case.past.runs < RUNS and run.pairs:
+        yield (
+            Verdict.PASSED,
+            f"{run.case.past.runs} of the {RUNS} earlier runs that it takes to blame a file are there: with fewer, "
+            "one that is slower is inconclusive",
+        )
     if run.case.past is not None and run.case.past.comparison is not None and run.pairs:
         yield (
             Verdict.PASSED,

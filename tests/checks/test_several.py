@@ -63,6 +63,15 @@ def with_its_past(case: GateCase, device: Any, seed: int) -> GateCase:
     return replace(case, past=Past(first.comparison, (first.comparison,) * (RUNS - 1)))
 
 
+def test_a_pass_on_few_earlier_runs_says_how_many_it_takes(cases: Cases, phone: type[Any], judged: Judged) -> None:
+    case = with_its_past(cases(), phone(), 0)
+    assert case.past is not None and case.past.comparison is not None
+    assert not any("earlier runs" in reason for reason in judged(case).reasons)
+    check = judged(replace(case, past=Past(case.past.comparison)))
+    assert check.verdict is Verdict.PASSED
+    assert check.reasons[0].startswith(f"1 of the {RUNS} earlier runs that it takes to blame a file are there")
+
+
 def test_several_models_are_confirmed_against_their_past_as_well(cases: Cases, phone: type[Any]) -> None:
     slower, same = (with_its_past(cases(number=number), phone(), number) for number in (0, 1))
     slower.candidate.path.write_text('{"ns": 1080000}')
