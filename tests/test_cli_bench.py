@@ -244,7 +244,9 @@ def test_a_shape_that_contradicts_the_file_is_refused_before_anything_runs(
         (["none.onnx"], 2, "there is no file none.onnx"),
         (["text.onnx"], 2, "text.onnx"),
         (["text.tflite"], 2, "text.tflite"),
-        (["text.txt"], 2, "rename it to one of .onnx, .tflite"),
+        (["text.txt"], 2, "text.txt is no model file: it can be read neither as onnx nor as tflite"),
+        (["model.txt"], 2, "model.txt is a model in onnx format whose suffix does not say so\n  add .onnx to it"),
+        (["folder.txt"], 2, "folder.txt is a folder"),
         (["{model}", "--runtime", "onnxruntim"], 2, "did you mean onnxruntime"),
         (["{model}", "--runtime", "litert"], 2, "take --runtime onnxruntime"),
         (["{model}", "--device", "hots"], 2, "did you mean host"),
@@ -266,6 +268,8 @@ def test_errors_are_one_sentence_and_a_cure(
 ) -> None:
     for suffix in ("onnx", "tflite", "txt"):
         (tmp_path / f"text.{suffix}").write_text("no model at all")
+    (tmp_path / "model.txt").write_bytes(small_onnx.read_bytes())
+    (tmp_path / "folder.txt").mkdir()
     done = bench(tmp_path, *(argument.format(model=small_onnx) for argument in arguments))
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr

@@ -102,11 +102,31 @@ def format_of(path: Path) -> str:
     if not path.exists():
         raise UsageError(f"there is no file {path}", "edgeeff convert writes model files into ./artifacts")
     if name not in known:
-        raise UsageError(
-            f"cannot tell the format of {path} by its suffix {path.suffix!r}",
-            f"rename it to one of {', '.join(f'.{format_name}' for format_name in sorted(known))}",
-        )
+        raise _without_format(path)
     return name
+
+
+def _without_format(path: Path) -> UsageError:
+    """The error for a path whose suffix is of no format, by what is in it."""
+    if path.is_dir():
+        return UsageError(f"{path} is a folder", "name the model files in it")
+    unread = []
+    for name, converter in sorted(registry.converters().items()):
+        try:
+            converter.inspect(path)
+        except MissingExtraError:
+            unread.append(f".{name}")
+        except UsageError:
+            continue
+        else:
+            return UsageError(f"{path} is a model in {name} format whose suffix does not say so", f"add .{name} to it")
+    if unread:
+        return UsageError(
+            f"cannot tell the format of {path} by its suffix {path.suffix!r}",
+            f"if it is a model, rename it to one of {', '.join(unread)}",
+        )
+    known = " nor as ".join(sorted(registry.converters()))
+    return UsageError(f"{path} is no model file: it can be read neither as {known}", "edgeeff convert writes them")
 
 
 def _measurement(path: Path, device: DeviceInfo, wanted: Wanted) -> Measurement:
