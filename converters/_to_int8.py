@@ -100,6 +100,7 @@ def integers(
         ConversionError: no choice keeps the limits, or no other does.
     """
     saturates, known = machine is not None and machine.pairs_saturate, {} if known is None else known
+    synthesised = NO_PHOTOS in calibration.source
     without, images = options.without, calibration.images
     if saturates not in known:
         known[saturates] = IntegerQuantizer(
@@ -108,11 +109,12 @@ def integers(
             pairs_saturate=saturates,
             image=image,
             without=without,
-            synthesised=NO_PHOTOS in calibration.source,
+            synthesised=synthesised,
         )
     quantizer, judge = known[saturates], Judge(graph, calibration.held_out)
     kernels, equalised = LITERT if machine is None else ONNXRUNTIME, False
-    if machine is None and not options.has_limit and SWISH_EQUALISATION not in without:
+    # Scales of single channels that fit synthesised pictures say nothing of photos.
+    if machine is None and not (options.has_limit or synthesised or SWISH_EQUALISATION in without):
         before, quantizer = quantizer, _equalised(quantizer, images, without)
         equalised = quantizer is not before
     by = partial(Search, judge=judge, options=options, kernels=kernels, machine=machine or this_machine())
@@ -139,8 +141,9 @@ def _equalised(quantizer: IntegerQuantizer, images: NDArray[np.float32], without
     graph = equalise(quantizer.graph, images) if quantizer.trial.sqnr_db < _ENOUGH_DB else None
     if graph is None:
         return quantizer
-    known_worse = {"percentile", "least-error"} if "least-noise" not in without else set()
-    other = IntegerQuantizer(graph, images, image=quantizer.image, without=without | known_worse)
+    # Channels are split already, and these ways of choosing ranges are known to be worse.
+    spared = {"channel-splitting", *(("percentile", "least-error") if "least-noise" not in without else ())}
+    other = IntegerQuantizer(graph, images, image=quantizer.image, without=without | spared)
     tried = replace(other.trial, ranges=f"{other.trial.ranges}, swish equalised")
     other.trials = [*quantizer.trials, tried]
     if other.trial.sqnr_db > quantizer.trial.sqnr_db + _EQUALISED_DB:

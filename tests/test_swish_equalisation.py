@@ -13,7 +13,7 @@ from edgeeff.converters._execute import outputs
 from edgeeff.converters._swish_equalisation import equalise
 from edgeeff.converters._to_int8 import integers
 from edgeeff.graph import Graph, Node
-from edgeeff.int8.calibration import Calibration
+from edgeeff.int8.calibration import NO_PHOTOS, Calibration
 from edgeeff.int8.integer_options import IntegerOptions
 from edgeeff.int8.machines import this_machine
 from edgeeff.ops import Binary, Conv2d, Dense, Mean, Swish, Unary
@@ -107,10 +107,9 @@ def test_a_swish_in_float_computes_the_same_in_the_file(images, tmp_path):
     assert parity.sqnr_db(outputs(graph, images[:8]), made) > 100
 
 
-def test_it_is_taken_for_litert_where_no_limit_asks_for_ops_in_float(images):
-    calibration = Calibration(images[:24], images[24:], "noise")
-
-    def made(*left_out: str, machine=None, **options: object) -> tuple[Graph, float, str]:
+def test_it_is_taken_with_photos_for_litert_where_no_limit_asks_for_ops_in_float(images):
+    def made(*left_out: str, machine=None, source="noise", **options: object) -> tuple[Graph, float, str]:
+        calibration = Calibration(images[:24], images[24:], source)
         options["without"] = frozenset({"least-noise", "least-error", "percentile", *left_out})
         quantised = next(integers(block(), calibration, IntegerOptions(**options), machine=machine))
         expected = outputs(block(), images[24:])
@@ -124,3 +123,4 @@ def test_it_is_taken_for_litert_where_no_limit_asks_for_ops_in_float(images):
     assert "swish equalised" in notes and "--without swish-equalisation" in notes
     assert not swishes(made(min_sqnr_db=1.0)[0])
     assert not swishes(made(machine=this_machine())[0])
+    assert not swishes(made(source=NO_PHOTOS)[0])

@@ -72,5 +72,7 @@ def phone(
         each.close()
         with suppress(RefusedError):  # the server does not know it any more
             Server.from_environment().ask("host:disconnect:" + each.serial)
-    while made and Server.from_environment().states():  # it forgets them after it has answered
+    for _ in range(6000 if made else 0):  # it forgets them after it has answered
+        if not Server.from_environment().states():
+            break
         time.sleep(0.01)
