@@ -19,6 +19,10 @@ from edgeeff.values import Launch, Measurement
 
 CONFIDENCE = 0.95
 
+FEW_LAUNCHES_MARGIN = 2.0
+"""So many times off a target are launches that are too few for an interval, and yet enough to say on which side they
+are. A convention, far above the spread between launches of one file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -54,6 +58,19 @@ class Latency:
     def sure_interval(self) -> Interval | None:
         """The interval where it reaches the usual level: what few launches say decides nothing."""
         return self.interval if self.interval is not None and self.interval.level >= CONFIDENCE else None
+
+    @property
+    def sure_bounds_s(self) -> tuple[float, float] | None:
+        """What a target has to lie outside of to be met or missed for sure; None where no launch succeeded.
+
+        The interval of the usual level; of too few launches for one, the range of their medians, widened by
+        `FEW_LAUNCHES_MARGIN` on either side.
+        """
+        if self.sure_interval is not None:
+            return self.sure_interval.low, self.sure_interval.high
+        if not self.medians_s:
+            return None
+        return min(self.medians_s) / FEW_LAUNCHES_MARGIN, max(self.medians_s) * FEW_LAUNCHES_MARGIN
 
     @property
     def relative_half_width(self) -> float | None:

@@ -64,8 +64,8 @@ def test_the_interval_reaches_the_objective() -> None:
 
 
 @pytest.mark.parametrize(("ms", "launches", "meets"), [
-    (70, 8, "yes"), (80, 8, "no"), (75, 8, "uncertain"), (74.9, 8, "uncertain"), (20, 1, "uncertain"),
-    (20, 0, "unknown"),
+    (70, 8, "yes"), (80, 8, "no"), (75, 8, "uncertain"), (74.9, 8, "uncertain"),
+    (20, 1, "yes"), (37, 5, "yes"), (38, 5, "uncertain"), (149, 5, "uncertain"), (151, 5, "no"), (20, 0, "unknown"),
 ])  # fmt: skip
 def test_meets_the_target_only_where_the_interval_does(ms: float, launches: int, meets: str) -> None:
     assert only(report([measured("lite0", ms, launches=launches)])).rows[0].meets_target == meets
@@ -113,7 +113,7 @@ def test_failed_launches_are_shown() -> None:
 
 def test_an_accuracy_that_fits_nothing_is_noted() -> None:
     found = report([measured("lite0", 20)], given=[GivenAccuracy(0.7, "a.csv, entry 1", variant="b9")])
-    assert found.notes == ("a.csv, entry 1 fits no measured file: its accuracy was not used",)
+    assert found.notes == ("a.csv, entry 1 fits no measured file: its accuracy was not used. Cure: edgeeff bench that file",)
 
 
 def evaluated(right: Pair) -> Report:

@@ -136,7 +136,7 @@ def _run(files: list[Classifier], dataset: Dataset, out: Path) -> Evaluation:
     made = entries(found)
     if made:
         merge(out / NAME, made)
-        say(f"edgeeff report --accuracy {out / NAME} takes these accuracies")
+        say(f"edgeeff report --accuracy {out / NAME} takes these accuracies, once edgeeff bench has timed the files")
     return found
 
 

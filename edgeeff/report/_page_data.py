@@ -88,8 +88,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
     measurements = [row.measurement for row in rows]
     latencies, accuracies = [row.latency for row in rows], [row.accuracy for row in rows]
     intervals = [latency.interval for latency in latencies]
-    # What few launches say decides nothing: only an interval of the usual level answers whether T is met.
-    sure = [latency.sure_interval for latency in latencies]
+    sure = [latency.sure_bounds_s for latency in latencies]
     return {
         "name": _texts(row.name for row in rows),
         "format": _texts(m.format for m in measurements),
@@ -104,8 +103,8 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
         "median_ms": _measured(_ms(latency.median_s) for latency in latencies),
         "median_ms_low": _measured(_ms(i.low) if i else None for i in intervals),
         "median_ms_high": _measured(_ms(i.high) if i else None for i in intervals),
-        "sure_low_ms": _measured(_ms(i.low) if i else None for i in sure),
-        "sure_high_ms": _measured(_ms(i.high) if i else None for i in sure),
+        "sure_low_ms": _measured(_ms(i[0]) if i else None for i in sure),
+        "sure_high_ms": _measured(_ms(i[1]) if i else None for i in sure),
         "p90_ms": _measured(_ms(latency.p90_s) for latency in latencies),
         "top1": _exact(accuracy.top1 if accuracy else None for accuracy in accuracies),
         "top1_low": _exact(accuracy.interval[0] if accuracy and accuracy.interval else None for accuracy in accuracies),

@@ -47,7 +47,11 @@ def build(measurements: Iterable[Measurement], inputs: Inputs, settings: Setting
         group.append(_judged(measurement, claimed, settings, exponents))
     ordered = sorted(grouped.items(), key=lambda item: (item[0][0].name, item[0][1]))
     groups = [_group(device, threads, rows, settings) for (device, threads), rows in ordered]
-    notes = [f"{g.where} fits no measured file: its accuracy was not used" for g in inputs.given if g.where not in used]
+    notes = [
+        f"{g.where} fits no measured file: its accuracy was not used. Cure: edgeeff bench that file"
+        for g in inputs.given
+        if g.where not in used
+    ]
     if superseded:
         plural = "s" if superseded > 1 else ""
         notes.append(f"{superseded} older measurement{plural} of the same files left out: the latest counts")
@@ -119,11 +123,12 @@ def _row(found: _Judged, target_s: float, rank: int | None, macs_rank: int | Non
 def _meets(latency: Latency, target_s: float) -> Meets:
     if latency.median_s is None:
         return "unknown"
-    if latency.sure_interval is None:
+    if latency.sure_bounds_s is None:
         return "uncertain"
-    if latency.sure_interval.high <= target_s:
+    low, high = latency.sure_bounds_s
+    if high <= target_s:
         return "yes"
-    return "no" if latency.sure_interval.low > target_s else "uncertain"
+    return "no" if low > target_s else "uncertain"
 
 
 def _group(device: DeviceInfo, threads: int, judged: Sequence[_Judged], settings: Settings) -> Group:
@@ -193,6 +198,12 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     for (row, caveat), *others in found.values():
         alike = f" ({len(others)} other row{'s' if len(others) > 1 else ''} alike)" if others else ""
         yield f"{row.label}: {caveat.message}{alike}. Cure: {caveat.remedy}"
+    if any(row.latency.medians_s and row.latency.sure_interval is None for row in rows):
+        margin = f"{stats.FEW_LAUNCHES_MARGIN:g}"
+        yield (
+            f"a row of too few launches for an interval meets T only where every launch's median is at most T / {margin}, "
+            f"and misses it only where every one is above {margin} T; between, it is uncertain"
+        )
     sessions = {row.measurement.session for row in rows}
     if len(sessions) > 1:
         yield (

@@ -32,7 +32,8 @@ def search_text(outcomes: Sequence[Outcome], winner: Description, path: Path) ->
         f"{_table.text(Table(columns, rows))}\n"
         f"{len(tried)} networks, {len(tried) - len(rewarded)} of them too slow to win and not trained; top-1 of the "
         f"images held out, after a short training: it ranks networks, and is no network's final accuracy.\n"
-        f"edgeeff convert --variant {path} --weights {weights}; edgeeff report --accuracy {accuracy}\n"
+        f"edgeeff convert --variant {path} --weights {weights}; edgeeff bench; "
+        f"edgeeff report --accuracy {accuracy}\n"
     )
 
 

@@ -16,7 +16,7 @@ from edgeeff.stats import Latency
 from edgeeff.values import Accuracy, Caveat, DeviceInfo, Measurement
 
 Meets = Literal["yes", "no", "uncertain", "unknown"]
-"""Whether the latency is within T: "uncertain" when T lies in its interval or there is no interval."""
+"""Whether the latency is within T: "uncertain" when T lies in its `sure_bounds_s`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Rows {
     return scored(top1, latency, target, w, this.interval("median_ms", row), this.interval("top1", row));
   }
 
-  // Whether the latency is within the target: the interval decides, not the median.
+  // Whether the latency is within the target: its sure bounds decide (edgeeff/stats.py), not the median.
   meets(row, target) {
     if (this.value("median_ms", row) === null) return "unknown";
     const low = this.value("sure_low_ms", row);
