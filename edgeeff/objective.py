@@ -81,7 +81,7 @@ def objective(accuracy: float, cost: float, target: float, exponents: Exponents 
     """ACC * (COST / T)^w.
 
     Args:
-        accuracy: top-1 as a fraction in (0, 1].
+        accuracy: top-1 as a fraction in [0, 1].
         cost: latency in seconds, or multiply-adds.
         target: T in the unit of cost.
         exponents: `SOFT`, `HARD` or others.
@@ -134,6 +134,8 @@ def scored(
         by_cost = Scored(value, low, high)
     if accuracy_interval is None:
         return by_cost
+    if accuracy == 0:  # has no logarithm: the most that both intervals allow
+        return Scored(0.0, 0.0, objective(accuracy_interval[1], interval[0] if interval else cost, target, exponents))
     return combined([by_cost, Scored(1.0, accuracy_interval[0] / accuracy, accuracy_interval[1] / accuracy)])
 
 
@@ -240,8 +242,8 @@ def _exp(value: float) -> float:
 
 
 def _check_accuracy(accuracy: float) -> None:
-    if not 0 < accuracy <= 1:
-        raise UsageError(f"accuracy must be a fraction above 0 and up to 1, not {accuracy:g}", "75.1 % is 0.751")
+    if not 0 <= accuracy <= 1:
+        raise UsageError(f"accuracy must be a fraction from 0 to 1, not {accuracy:g}", "75.1 % is 0.751")
 
 
 def _check_positive(what: str, value: float) -> None:

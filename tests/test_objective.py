@@ -71,7 +71,7 @@ def test_hard_interval_across_the_target_is_one_sided() -> None:
 
 
 @pytest.mark.parametrize(("accuracy", "cost", "target"), [
-    (0.0, 1, 1), (1.001, 1, 1), (75.1, 1, 1), (math.nan, 1, 1), (0.7, 0, 1), (0.7, -1, 1), (0.7, math.inf, 1),
+    (-0.1, 1, 1), (1.001, 1, 1), (75.1, 1, 1), (math.nan, 1, 1), (0.7, 0, 1), (0.7, -1, 1), (0.7, math.inf, 1),
     (0.7, math.nan, 1), (0.7, 1, 0), (0.7, 1, -75), (0.7, 1, math.inf), (0.7, 1, math.nan),
 ])  # fmt: skip
 def test_what_is_out_of_the_domain_is_refused(accuracy: float, cost: float, target: float) -> None:

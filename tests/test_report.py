@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.objective import HARD, SOFT, TARGET_MACS, TARGET_S, Exponents, objective
+from edgeeff.objective import HARD, SOFT, TARGET_MACS, TARGET_S, Exponents, Scored, objective, scored
 from edgeeff.proportions import Pair
 from edgeeff.report import _table, to_text
 from edgeeff.report._numbers import percent, significant, with_interval
@@ -81,6 +81,22 @@ def test_a_file_of_no_known_variant_is_listed_without_a_rank() -> None:
     assert "--accuracy" in alone.verdict
 
 
+def test_a_file_that_is_never_right_ranks_last_with_an_objective_of_0() -> None:
+    rows = [measured(None, 1), measured("lite0", 20), measured("b9", 5)]
+    given = [GivenAccuracy(0.0, "a.csv, entry 1", variant="b9")]
+    for exponents in (SOFT, HARD):
+        found = report(rows, exponents, given)
+        group = only(found)
+        assert [(row.name, row.rank) for row in group.rows] == [("lite0", 1), ("b9", 2), ("None-fp32.tflite", None)]
+        assert group.rows[1].objectives[exponents.name] == Scored(0.0, 0.0, 0.0)
+        assert {r.winner for r in group.winners[exponents.name]} == {0}
+        assert "0.00 [0.00, 0.00]" in to_text.render(found)
+
+
+def test_no_image_right_of_a_few_leaves_room_above_0() -> None:
+    assert scored(0.0, 20.0, 75.0, HARD, (19.0, 21.0), (0.0, 0.4)) == Scored(0.0, 0.0, 0.4)
+
+
 def test_only_the_same_device_and_threads_compete() -> None:
     rows = [measured("lite0", 20), replace(measured("lite0", 12), threads=4)]
     other = replace(measured("lite0", 5), device=replace(HOST, name="pixel"))
@@ -113,7 +129,9 @@ def test_failed_launches_are_shown() -> None:
 
 def test_an_accuracy_that_fits_nothing_is_noted() -> None:
     found = report([measured("lite0", 20)], given=[GivenAccuracy(0.7, "a.csv, entry 1", variant="b9")])
-    assert found.notes == ("a.csv, entry 1 fits no measured file: its accuracy was not used. Cure: edgeeff bench that file",)
+    assert found.notes == (
+        "a.csv, entry 1 fits no measured file: its accuracy was not used. Cure: edgeeff bench that file",
+    )
 
 
 def evaluated(right: Pair) -> Report:
@@ -156,9 +174,9 @@ def test_accuracies_on_the_same_images_tell_more_than_their_own_intervals() -> N
     assert "cannot tell" not in group.verdict
 
 
-def test_a_file_that_is_never_right_is_listed_without_a_rank() -> None:
+def test_a_file_that_is_never_right_has_no_ratio_to_another() -> None:
     group = only(evaluated(Pair(0, 0, 15, 5)))
-    assert [row.rank for row in group.rows] == [1, None]
+    assert [row.rank for row in group.rows] == [1, 2]
     assert group.paired == ()
 
 

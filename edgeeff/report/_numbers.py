@@ -21,7 +21,7 @@ def with_interval(value: float, low: float | None, high: float | None, digits: i
     """
     if low is None or high is None:
         return significant(value)
-    most = digits - 1 - math.floor(math.log10(abs(value)))
+    most = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
     half_width = (high - low) / 2
     decimals = min(1 - math.floor(math.log10(half_width)), most) if half_width else most
     decimals = max(decimals, 0)

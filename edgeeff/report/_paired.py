@@ -16,6 +16,8 @@ def paired(rows: Sequence[Row], settings: Settings) -> Iterator[Paired]:
         if row.against is None or row.rank is None:
             continue
         sha256, right = row.against
+        if not right.first.value or not right.second.value:
+            continue  # of a file that is never right no ratio says how far it is from another
         others = [other for other in rows if other.measurement.sha256 == sha256 and other.rank is not None]
         same = [other for other in others if other.measurement.runtime == row.measurement.runtime]
         for other in same or others:

@@ -90,8 +90,7 @@ def _judged(
     latency, macs = stats.latency(measurement), measurement.macs
     objectives: dict[str, Scored] = {}
     on_macs = None
-    # Of a file that is never right no objective is a number to rank by.
-    if claimed.accuracy is not None and claimed.accuracy.top1 > 0:
+    if claimed.accuracy is not None:
         top1, top1_interval = claimed.accuracy.top1, claimed.accuracy.interval
         if latency.median_s is not None:
             interval = None if latency.interval is None else (latency.interval.low, latency.interval.high)
@@ -160,7 +159,8 @@ def _ranked(judged: Sequence[_Judged], settings: Settings) -> list[Row]:
 
     def key(found: _Judged) -> tuple[float, float]:
         score = found.objectives.get(exponents)
-        return (-score.value if score else 0.0, found.latency.median_s or float("inf"))
+        # A file that is never right has an objective of 0: it ranks last, and before those without one.
+        return (-score.value if score else 1.0, found.latency.median_s or float("inf"))
 
     macs_objectives = sorted(found.macs_objective for found in judged if found.macs_objective is not None)
     ranked = []

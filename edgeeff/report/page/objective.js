@@ -16,6 +16,7 @@ function scored(accuracy, latency, target, w, latencyEnds, accuracyEnds) {
   if (latencyEnds) factors.push([value, ...latencyEnds.map((end) => objective(accuracy, end, target, w)).reverse()]);
   if (accuracyEnds) factors.push([accuracy, ...accuracyEnds]);
   if (factors.length === 0) return [value, null, null];
+  if (accuracy === 0) return [0, 0, accuracyEnds ? objective(accuracyEnds[1], latencyEnds ? latencyEnds[0] : latency, target, w) : 0];
   const down = Math.hypot(...factors.map(([middle, low]) => (low > 0 ? Math.log(middle / low) : Infinity)));
   const up = Math.hypot(...factors.map(([middle, , high]) => Math.log(high / middle)));
   return [value, value * Math.exp(-down), value * Math.exp(up)];
@@ -32,7 +33,7 @@ function significant(value, digits = 3) {
 function withInterval(value, low, high, digits = 5) {
   if (value === null) return "unknown";
   if (low === null || high === null) return significant(value);
-  const most = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+  const most = digits - 1 - (value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value))));
   const half = (high - low) / 2;
   let decimals = half > 0 ? Math.min(1 - Math.floor(Math.log10(half)), most) : most;
   decimals = Math.min(Math.max(decimals, 0), 20);

@@ -68,10 +68,10 @@ class Rows {
     const rows = this.of(group);
     const scores = new Map();
     for (const row of rows) {
-      scores.set(row, top1[row] > 0 && latency[row] > 0 ? objective(top1[row], latency[row], target, w) : null);
+      scores.set(row, top1[row] >= 0 && latency[row] > 0 ? objective(top1[row], latency[row], target, w) : null);
     }
     const time = (row) => (Number.isNaN(latency[row]) ? Infinity : latency[row]);
-    const order = rows.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0) || time(a) - time(b) || a - b);
+    const order = rows.sort((a, b) => (scores.get(b) ?? -1) - (scores.get(a) ?? -1) || time(a) - time(b) || a - b);
     const ranks = new Map();
     order.forEach((row, place) => ranks.set(row, scores.get(row) === null ? null : place + 1));
     return { order, scores, ranks };
