@@ -201,8 +201,8 @@ def _notes(rows: Sequence[Row]) -> Iterable[str]:
     if any(row.latency.medians_s and row.latency.sure_interval is None for row in rows):
         margin = f"{stats.FEW_LAUNCHES_MARGIN:g}"
         yield (
-            f"a row of too few launches for an interval meets T only where every launch's median is at most T / {margin}, "
-            f"and misses it only where every one is above {margin} T; between, it is uncertain"
+            f"a row of too few launches for an interval meets T only where every launch's median is at most "
+            f"T / {margin}, and misses it only where every one is above {margin} T; between, it is uncertain"
         )
     sessions = {row.measurement.session for row in rows}
     if len(sessions) > 1:
