@@ -189,18 +189,21 @@ def _prove(
     outputs = stored(graph, graph.outputs, outputs, from_io)
     expected = [converter.layout(output) for output in network.outputs]
     parity.require_shapes(expected, outputs)
+    sqnr_db, limit_db = parity.sqnr_db(expected, outputs), limits.sqnr_db
+    if precision == "fp32" and sqnr_db < limit_db and network.exact is not None:
+        limit_db = parity.float_limit_db(network.exact(network.inputs), network.outputs)
     proof = Parity(
-        sqnr_db=parity.sqnr_db(expected, outputs),
+        sqnr_db=sqnr_db,
         max_abs=parity.max_abs(expected, outputs),
-        limit_db=limits.sqnr_db,
+        limit_db=limit_db,
         inputs=network.inputs_label,
         runtime=f"{runtime.name} {runtime.version()}",
     )
-    if not proof.sqnr_db >= limits.sqnr_db:
+    if not sqnr_db >= limit_db:
         cure = _CURES.get(precision, "take --precision fp32")
         raise _MissedError(
-            f"{network.name} {precision} {converter.name}: the file's outputs are {proof.sqnr_db:.1f} dB from the "
-            f"network's; the limit is {limits.sqnr_db:g} dB",
+            f"{network.name} {precision} {converter.name}: the file's outputs are {sqnr_db:.1f} dB from the "
+            f"network's; the limit is {limit_db:.4g} dB",
             f"the file was not kept; {cure}",
         )
     if limits.max_drop is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,7 +75,17 @@ def from_variant(variant: Variant, family: ModelFamily, weights: LoadedWeights, 
         labels=weights.labels,
         weights_sha256=weights.sha256,
         notes=weights.notes,
+        exact=partial(_in_float64, module),
     )
+
+
+def _in_float64(module: Any, inputs: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float64], ...]:
+    """The one output of a family's network, computed in float64 by a copy of it."""
+    import torch
+
+    with torch.no_grad():
+        output = copy.deepcopy(module).eval().double()(*(torch.from_numpy(image).double() for image in inputs))
+    return (output.numpy(),)
 
 
 def from_module(spec: str, shapes: Sequence[Sequence[int]], trace: Tracer) -> Network:

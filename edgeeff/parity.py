@@ -15,6 +15,12 @@ LIMITS_DB = {"fp32": 100.0, "fp16": 45.0, "int8-weights": 18.0, "dynamic": 14.0,
 30 to 37 dB with calibration images, 22 dB on noise without; all in int8 12.5 (B0) and 23.5 dB (Lite0), on 7
 held-out photos. 8 dB is a floor against useless files, not a mark of quality."""
 
+OWN_ERROR_DB = 12.0
+"""4 times: so far from torch's float32 may a float file be, by torch's own distance from float64."""
+
+LEAST_FLOAT_DB = 70.0
+"""Below it no float file is taken, however far off float32 itself is."""
+
 EQUAL_DB = 1000.0
 """Stands for "equal to the last bit": finite, so that JSON can hold it, and above what float64 can tell apart."""
 
@@ -35,6 +41,16 @@ def sqnr_db(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> flo
     if noise == 0:
         return EQUAL_DB
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def float_limit_db(exact: Sequence[ArrayLike], reference: Sequence[ArrayLike]) -> float:
+    """The limit of a file in fp32, by how far torch's float32 outputs are themselves from the exact ones, in float64.
+
+    A network that amplifies rounding, as one hardly trained may, is no better defined in float32: two sound orders
+    of its sums differ by as much.
+    """
+    own_db = sqnr_db(exact, reference)
+    return max(LEAST_FLOAT_DB, min(LIMITS_DB["fp32"], own_db - OWN_ERROR_DB))
 
 
 def agreement(reference: Sequence[ArrayLike], outputs: Sequence[ArrayLike]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,3 +47,5 @@ class Network:
     """Of its int8 form, for who asked for it."""
     via: str | None = None
     """As in `Artifact`."""
+    exact: Callable[[Sequence[NDArray[np.float32]]], tuple[NDArray[np.float64], ...]] | None = None
+    """Computes the outputs of inputs in float64, where the network can: it tells how far float32 itself is off."""

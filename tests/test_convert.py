@@ -40,6 +40,44 @@ def small_network() -> Network:
     return Network("small", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", parameters)
 
 
+def cancelling_network() -> Network:
+    """Its second convolution takes off again the 10000 that the first adds: float32 keeps some 80 dB of the rest."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        module[0].bias.add_(1e4)
+        module[1].bias.sub_(module[1].weight.sum((1, 2, 3)) * 1e4)
+    inputs = noise([(1, 3, 16, 16)])
+    traced = trace(module, [torch.from_numpy(inputs[0])], name="cancelling")
+    with torch.no_grad():
+        exact = module.double()(torch.from_numpy(inputs[0]).double()).numpy()
+    network = Network("cancelling", traced.graph, inputs, traced.outputs, NOISE_LABEL, "random(seed=0)", 1)
+    return replace(network, exact=lambda _: (exact,))
+
+
+def test_a_network_that_float32_itself_computes_badly_is_judged_by_that(tmp_path):
+    network = cancelling_network()
+    own_db = parity.sqnr_db(network.exact(network.inputs), network.outputs)
+    for artifact in convert(network, targets(), tmp_path):
+        assert artifact.parity.limit_db == max(70, own_db - 12) <= artifact.parity.sqnr_db < 100
+    with pytest.raises(ConversionError, match="the limit is 100 dB"):
+        list(convert(replace(network, exact=None), targets(), tmp_path))
+
+
+def test_the_float_limit_stays_between_70_and_100_db() -> None:
+    ones = np.ones(4)
+    assert parity.float_limit_db([ones], [ones]) == 100
+    assert parity.float_limit_db([ones], [ones * (1 + 1e-5)]) == pytest.approx(88, abs=0.01)
+    assert parity.float_limit_db([ones], [ones * 1.1]) == 70
+
+
+def test_a_familys_network_is_computed_in_float64_too() -> None:
+    network = variant_network("lite0")
+    (exact,) = network.exact(network.inputs)
+    assert exact.dtype == np.float64
+    assert 100 < parity.sqnr_db([exact], network.outputs) < parity.EQUAL_DB
+
+
 def targets(precision: str = "fp32", formats: tuple[str, ...] = FORMATS):
     found = [registry.converter(name) for name in formats]
     return [(converter, registry.runtime(converter.runtime), precision) for converter in found]
