@@ -25,6 +25,7 @@ from edgeeff.converters import trace
 from edgeeff.errors import ConversionError, UsageError
 from edgeeff.files import replacing, sha256_of
 from edgeeff.networks import NOISE_LABEL, from_variant, noise
+from edgeeff.report.artifacts_table import artifacts_text
 from edgeeff.traced_network import Network
 from edgeeff.weights.sources import load
 
@@ -60,6 +61,7 @@ def test_a_network_that_float32_itself_computes_badly_is_judged_by_that(tmp_path
     own_db = parity.sqnr_db(network.exact(network.inputs), network.outputs)
     for artifact in convert(network, targets(), tmp_path):
         assert artifact.parity.limit_db == max(70, own_db - 12) <= artifact.parity.sqnr_db < 100
+        assert f"the limit was {artifact.parity.limit_db:.1f} dB, not 100" in artifacts_text([artifact])
     with pytest.raises(ConversionError, match="the limit is 100 dB"):
         list(convert(replace(network, exact=None), targets(), tmp_path))
 
