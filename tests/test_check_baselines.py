@@ -88,7 +88,7 @@ def test_a_damaged_baseline_refuses_its_own_candidate_alone(tmp_path: Path, smal
     assert match.candidate == news[0] and list(refused) == [news[1]]
     assert "b.onnx cannot be trusted: " in refused[news[1]].message
     (tmp_path / "foreign.txt").write_text("no model")
-    with pytest.raises(RefusedError, match=r"cannot be trusted: cannot tell the format of .*foreign.txt"):
+    with pytest.raises(RefusedError, match=r"cannot be trusted: .*foreign.txt is no model file"):
         found(tmp_path / "foreign.txt", news[0], tmp_path)
 
 

@@ -89,7 +89,7 @@ def test_networks_that_do_other_work_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("damage", "reason"), [
     ("kept", "the baseline in kept cannot be trusted: "),
     ("file", "old.onnx cannot be read as an ONNX model"),
-    ("foreign", "cannot tell the format of old.txt"),
+    ("foreign", "old.txt is no model file"),
     ("future", "old.onnx.json was written by a later edgeeff"),
     ("results", "x.jsonl was written by a later edgeeff"),
 ])  # fmt: skip
